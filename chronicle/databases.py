@@ -1,0 +1,46 @@
+"""Turns the database URLs of the environment into Django's DATABASES.
+
+One place decides the backend: a `cockroachdb://` URL gets django_cockroachdb, every other one Django's
+PostgreSQL backend. libpq parses the URL, so that everything it understands (socket directories, several
+hosts, TLS options) means the same here as in psql.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.conninfo import conninfo_to_dict
+
+COCKROACHDB_SCHEME = "cockroachdb://"
+_DJANGO_NAMES = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+
+
+def is_cockroachdb(url: str) -> bool:
+    return url.startswith(COCKROACHDB_SCHEME)
+
+
+def database(url: str, role: str | None = None) -> dict[str, Any]:
+    """Return the DATABASES entry for one URL.
+
+    With `role`, every connection takes that database role (SET ROLE as a start-up parameter) unless it
+    signs in as it already: so one owner's URL is enough to run the application without the owner's rights.
+    """
+    parameters: dict[str, Any] = conninfo_to_dict(url.replace(COCKROACHDB_SCHEME, "postgresql://", 1))
+    entry: dict[str, Any] = {
+        "ENGINE": "django_cockroachdb" if is_cockroachdb(url) else "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+        "CONN_MAX_AGE": 60,
+    }
+    for libpq_name, django_name in _DJANGO_NAMES.items():
+        entry[django_name] = str(parameters.pop(libpq_name, "") or "")
+    if role and entry["USER"] != role:
+        parameters["options"] = f"{parameters.get('options') or ''} -c role={role}".strip()
+    entry["OPTIONS"] = parameters
+    return entry
+
+
+def lower_cockroachdb_minimum(version: tuple[int, ...]) -> None:
+    """Let django-cockroachdb accept a server older than the one it was released for."""
+    from django_cockroachdb.features import DatabaseFeatures
+
+    DatabaseFeatures.minimum_database_version = version

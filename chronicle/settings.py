@@ -1,0 +1,118 @@
+"""Every setting of the project. What differs between machines comes from the environment.
+
+`$CHRONICLE_DATA/environment`, written by `make run`, supplies the URLs of a running embedded stack, so that
+`manage.py` in a second terminal finds the same databases; the process's own environment comes first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from chronicle.databases import database, lower_cockroachdb_minimum
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+CHRONICLE_DATA = (BASE_DIR / env.str("CHRONICLE_DATA", ".chronicle")).resolve()
+env.read_env(CHRONICLE_DATA / "environment")
+
+DEBUG = env.bool("DEBUG", False)
+# The launcher makes a random one per installation; a production start without one is refused by Django.
+SECRET_KEY = env.str("SECRET_KEY", "insecure-only-for-commands-that-sign-nothing")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- databases ---------------------------------------------------------------------------------------
+EVENT_STORE_ROLE = env.str("EVENT_STORE_ROLE", "chronicle_app")
+EVENT_STORE_URL = env.str("EVENT_STORE_URL", "postgresql://localhost/event_store")
+# Only `migrate` signs in with the owner's URL; everything else takes EVENT_STORE_ROLE.
+EVENT_STORE_OWNER_URL = env.str("EVENT_STORE_OWNER_URL", EVENT_STORE_URL)
+READ_MODEL_URL = env.str("READ_MODEL_URL", "postgresql://localhost/read_model")
+DATABASE_URL = env.str("DATABASE_URL", "postgresql://localhost/portal")
+NATS_URL = env.str("NATS_URL", "nats://127.0.0.1:4222")
+
+DATABASES = {
+    "default": database(DATABASE_URL),
+    "event_store": database(EVENT_STORE_URL, role=EVENT_STORE_ROLE),
+    "read_model": database(READ_MODEL_URL),
+}
+EVENT_STORE_OWNER = database(EVENT_STORE_OWNER_URL)
+DATABASE_ROUTERS = ["chronicle.routers.EventStoreRouter", "chronicle.routers.ReadModelRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DISABLE_COCKROACHDB_TELEMETRY = True
+if minimum := env.str("CHRONICLE_COCKROACHDB_MINIMUM", ""):
+    lower_cockroachdb_minimum(tuple(int(part) for part in minimum.split(".")))
+
+# --- the ledger --------------------------------------------------------------------------------------
+# Currencies beyond ISO 4217, as "CODE:decimals,CODE:decimals".
+CHRONICLE_CURRENCIES = env.dict("CHRONICLE_CURRENCIES", value=int, default={})
+
+# --- apps --------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "chronicle",
+    "ledger",
+    "projections",
+    "auditor",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "chronicle.urls"
+ASGI_APPLICATION = "chronicle.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Files are served from the packages that bring them, so a start needs no collectstatic.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
