@@ -39,6 +39,7 @@ class OutboxEntry(models.Model):
 
     command_id = models.UUIDField(primary_key=True)
     recorded_at = models.DateTimeField()
+    events = models.JSONField(help_text="what the relay must know of each event of the command, in order")
 
     class Meta:
         db_table = "outbox"
