@@ -50,7 +50,7 @@ class JournalEntry(models.Model):
     """The place of one event in the total order."""
 
     position = models.BigIntegerField(primary_key=True, help_text="1-based, gapless, monotone")
-    event_id = models.UUIDField(unique=True)
+    event_id = models.UUIDField()
     aggregate_id = models.CharField(max_length=64)
     version = models.BigIntegerField()
     event_type = models.CharField(max_length=64)

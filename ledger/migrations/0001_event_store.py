@@ -43,7 +43,7 @@ CREATE INDEX IF NOT EXISTS outbox_in_order ON outbox (recorded_at, command_id)
 JOURNAL = """
 CREATE TABLE IF NOT EXISTS journal (
     position      bigint       NOT NULL PRIMARY KEY CHECK (position > 0),
-    event_id      uuid         NOT NULL UNIQUE,
+    event_id      uuid         NOT NULL,
     aggregate_id  varchar(64)  NOT NULL,
     version       bigint       NOT NULL,
     event_type    varchar(64)  NOT NULL,
@@ -133,7 +133,7 @@ MODELS = [
         name='JournalEntry',
         fields=[
             ('position', models.BigIntegerField(help_text='1-based, gapless, monotone', primary_key=True, serialize=False)),
-            ('event_id', models.UUIDField(unique=True)),
+            ('event_id', models.UUIDField()),
             ('aggregate_id', models.CharField(max_length=64)),
             ('version', models.BigIntegerField()),
             ('event_type', models.CharField(max_length=64)),

@@ -40,6 +40,8 @@ def _parameters() -> dict[str, Any]:
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:
     set_json_loads(orjson.loads, connection)
+    # For UTC, and only for it, psycopg makes datetimes with datetime.UTC, which format_instant knows.
+    connection.execute("SET TIME ZONE 'UTC'")
     connection.execute(f"SET statement_timeout = {STATEMENT_MS_MAX}")
 
 

@@ -73,10 +73,12 @@ def all_of(*inserts: str) -> str:
     return f"WITH {parts} SELECT 1"
 
 
+NOW = "SELECT clock_timestamp()"
+
 # Taking is deleting: of two relays one gets the row, the other waits and then finds it gone.
 TAKE_OUTBOX = """
 DELETE FROM outbox WHERE command_id IN (SELECT command_id FROM outbox ORDER BY recorded_at, command_id LIMIT %s)
-RETURNING command_id, recorded_at, events, clock_timestamp()
+RETURNING command_id, recorded_at, events
 """
 
 JOURNAL_HEAD = "SELECT position, running_hash FROM journal ORDER BY position DESC LIMIT 1"
