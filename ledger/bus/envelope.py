@@ -7,11 +7,13 @@ a consumer that reads one reads all.
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import orjson
 
-from ledger.domain.instants import format_instant
+from ledger.domain.instants import format_instant, parse_instant
 from ledger.store.journal import Sequenced
+from ledger.store.recorded import RecordedEvent
 
 STREAM = "LEDGER"
 SUBJECT_PREFIX = "ledger.events."
@@ -57,3 +59,30 @@ def decode(body: bytes) -> dict[str, Any]:
     if not isinstance(envelope, dict) or "position" not in envelope:
         raise ValueError("a message without a position is no event of ours")
     return envelope
+
+
+def from_envelope(envelope: dict[str, Any]) -> Sequenced:
+    """Return the sequenced event of an envelope. Raises KeyError or ValueError for a malformed one."""
+    event = RecordedEvent(
+        event_id=UUID(envelope["event_id"]),
+        aggregate_type=envelope["aggregate_type"],
+        aggregate_id=envelope["aggregate_id"],
+        version=envelope["version"],
+        event_type=envelope["event_type"],
+        schema_version=envelope["schema_version"],
+        data=envelope["data"],
+        metadata=envelope["metadata"],
+        state=envelope["state"],
+        recorded_at=parse_instant(envelope["recorded_at"]),
+        effective_at=parse_instant(envelope["effective_at"]),
+        previous_hash=bytes.fromhex(envelope["previous_hash"]),
+        hash=bytes.fromhex(envelope["hash"]),
+    )
+    return Sequenced(
+        event=event,
+        position=envelope["position"],
+        command_id=UUID(envelope["command_id"]),
+        command_index=envelope["command_index"],
+        command_size=envelope["command_size"],
+        running_hash=bytes.fromhex(envelope["running_hash"]),
+    )
