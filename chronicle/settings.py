@@ -47,7 +47,9 @@ if minimum := env.str("CHRONICLE_COCKROACHDB_MINIMUM", ""):
 
 # --- the ledger --------------------------------------------------------------------------------------
 # Currencies beyond ISO 4217, as "CODE:decimals,CODE:decimals".
-CHRONICLE_CURRENCIES = env.dict("CHRONICLE_CURRENCIES", value=int, default={})
+CHRONICLE_CURRENCIES = {
+    code: int(decimals) for code, decimals in (pair.split(":") for pair in env.list("CHRONICLE_CURRENCIES", default=[]))
+}
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

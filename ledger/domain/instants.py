@@ -1,0 +1,21 @@
+"""Instants: UTC with microseconds, written as RFC 3339 with six decimals and `Z`, and only so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+def format_instant(instant: datetime) -> str:
+    """Return `2026-01-31T12:00:00.000001Z`."""
+    assert instant.tzinfo is not None, "an instant without an offset is no instant"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the instant of an RFC 3339 text with an offset. Raises ValueError."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs an offset, such as Z or +02:00")
+    return instant.astimezone(UTC)
