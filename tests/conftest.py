@@ -6,14 +6,17 @@ first). Nothing is rolled back and nothing is faked: the code under test commits
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Servers
+from tests.servers import Servers, run_manage
 
 SERVERS = Servers.describe()
+# Also when pytest fails before it is configured, and so never gets to unconfigure.
+atexit.register(SERVERS.stop)
 os.environ.update(SERVERS.environment())
 os.environ["DJANGO_SETTINGS_MODULE"] = "chronicle.settings"
 
@@ -23,8 +26,10 @@ from tests.clean import empty_everything  # noqa: E402  (imports Django, which r
 def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
-    if settings.NATS_URL != SERVERS.nats.url:
-        raise pytest.UsageError("Django read its settings before the tests chose the servers: unset DJANGO_SETTINGS_MODULE.")
+    if SERVERS.nats.url != settings.NATS_URL:
+        raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    # An xdist worker would inherit it, and set Django up before its own conftest has chosen.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -44,12 +49,10 @@ def nats_url(stack: Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(stack: Servers, django_test_environment: None, django_db_blocker: pytest.FixtureRequest) -> None:
+def django_db_setup(stack: Servers, django_test_environment: None) -> None:
     """Migrate our own databases, in place of the `test_` copies that pytest-django would make."""
-    from django.core.management import call_command
-
-    with django_db_blocker.unblock():
-        call_command("migrate", interactive=False, verbosity=0)
+    # In a process of its own, because `migrate` signs in as the owner, and no test may inherit that.
+    run_manage("migrate", "--no-input")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,10 @@ from chronicle.stack.nats_release import find_nats_server
 from chronicle.stack.ports import ReservedPort
 from chronicle.stack.postgres import EmbeddedPostgres
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 STOP_TIMEOUT_S = 30
 # Where a nats-server that had to be downloaded is kept between runs.
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bin"
+CACHE = REPOSITORY / ".cache" / "bin"
 
 
 @dataclass
@@ -86,7 +88,8 @@ class Servers:
         self.nats.wait_until_ready()
 
     def stop(self) -> None:
-        """Stop what was started and remove every trace of it."""
+        """Stop what was started and remove every trace of it. A second call does nothing."""
+        self._port.release()
         if self._running and self.scratch_database:
             self._on_event_store_server("DROP DATABASE {}")
         for process, signal_number in self._running:
@@ -98,7 +101,7 @@ class Servers:
                 process.kill()
                 process.wait()
         self._running.clear()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _launch(self, command: list[str], stop_signal: int, **options: Any) -> None:
         # Every server's log is in the folder, beside its data, for whoever looks into a failure.
@@ -120,6 +123,14 @@ def _given_event_store() -> tuple[str, str]:
     url = os.environ.setdefault("TESTS_EVENT_STORE_URL", os.environ.get("EVENT_STORE_URL", ""))
     owner_url = os.environ.setdefault("TESTS_EVENT_STORE_OWNER_URL", os.environ.get("EVENT_STORE_OWNER_URL", ""))
     return url, owner_url or url
+
+
+def run_manage(*arguments: str) -> str:
+    """Run a management command in a process of its own and return what it printed."""
+    command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"manage.py {' '.join(arguments)} left with {done.returncode}:\n{done.stderr}"
+    return done.stdout
 
 
 def with_database(url: str, name: str) -> str:

@@ -15,14 +15,18 @@ from pathlib import Path
 from chronicle.stack.errors import StackError
 from chronicle.stack.system_user import SystemUser
 
+# A longer TMPDIR would be no help; the system's own folder is short everywhere.
+BASE_BYTES_MAX = 60
+
 
 def private_socket_folder(data_dir: Path, user: SystemUser | None) -> Path:
     """Return a folder of our own below the system's temporary one, the same for every start on this data."""
     owner = user.uid if user else os.geteuid()
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     base = Path(tempfile.gettempdir())
-    # A long TMPDIR is no help: the system's own folder is short everywhere.
-    folder = (base if len(os.fsencode(base)) < 60 else Path("/tmp")) / f"chronicle-{owner}-{digest}"
+    if len(os.fsencode(base)) > BASE_BYTES_MAX:
+        base = Path("/tmp")  # noqa: S108  (what is found there is checked below)
+    folder = base / f"chronicle-{owner}-{digest}"
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
