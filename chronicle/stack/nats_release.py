@@ -103,16 +103,17 @@ def from_homebrew(cache: Path) -> Path:
     return found
 
 
-def from_release(cache: Path, checksums: dict[str, str] = SHA256_BY_PLATFORM, url: str = RELEASE_URL) -> Path:
+def from_release(cache: Path) -> Path:
     """Download, verify and unpack the pinned release.
 
     **Raises** StackError when there is none for this machine or its checksum is not the one written down.
     """
     name = platform_name()
-    if name not in checksums:
+    expected = SHA256_BY_PLATFORM.get(name)
+    if expected is None:
         raise StackError(f"there is no pinned release for {name}")
     stem = f"nats-server-v{VERSION}-{name}"
-    address = url.format(version=VERSION, stem=stem)
+    address = RELEASE_URL.format(version=VERSION, stem=stem)
     try:
         # What is read is trusted for its checksum only, wherever it came from.
         with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT_S) as response:  # noqa: S310
@@ -120,8 +121,8 @@ def from_release(cache: Path, checksums: dict[str, str] = SHA256_BY_PLATFORM, ur
     except OSError as error:
         raise StackError(f"{address} could not be read ({error})") from error
     digest = hashlib.sha256(archive).hexdigest()
-    if digest != checksums[name]:
-        raise StackError(f"{address} has the SHA-256 {digest}, not {checksums[name]}: refused")
+    if digest != expected:
+        raise StackError(f"{address} has the SHA-256 {digest}, not {expected}: refused")
     return _unpack(archive, f"{stem}/nats-server", cache)
 
 
