@@ -8,6 +8,7 @@ scratch database on that server instead, CockroachDB or PostgreSQL.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -27,6 +28,7 @@ from chronicle.stack.nats import NatsServer
 from chronicle.stack.nats_release import find_nats_server
 from chronicle.stack.ports import ReservedPort
 from chronicle.stack.postgres import EmbeddedPostgres
+from tests.waiting import wait_until_ready
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STOP_TIMEOUT_S = 30
@@ -78,14 +80,15 @@ class Servers:
     def start(self) -> None:
         """Start both servers and make the databases."""
         self.postgres.prepare()
-        self._launch(self.postgres.command(durable=False), signal.SIGINT, **self.postgres.popen_options())
+        postgres = self._launch(self.postgres.command(durable=False), signal.SIGINT, **self.postgres.popen_options())
         self._port.release()
-        self._launch(self.nats.command(find_nats_server(CACHE)), signal.SIGTERM, start_new_session=True)
-        self.postgres.wait_until_ready()
+        nats_command = self.nats.command(find_nats_server(CACHE))
+        nats_server = self._launch(nats_command, signal.SIGTERM, start_new_session=True)
+        wait_until_ready(postgres, self.postgres.is_ready, self.folder / "postgres.log")
         self.postgres.create_databases()
         if self.scratch_database:
             self._on_event_store_server("CREATE DATABASE {}")
-        self.nats.wait_until_ready()
+        wait_until_ready(nats_server, lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log")
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""
@@ -103,11 +106,12 @@ class Servers:
         self._running.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _launch(self, command: list[str], stop_signal: int, **options: Any) -> None:
+    def _launch(self, command: list[str], stop_signal: int, **options: Any) -> subprocess.Popen[bytes]:
         # Every server's log is in the folder, beside its data, for whoever looks into a failure.
         with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
         self._running.append((process, stop_signal))
+        return process
 
     def _on_event_store_server(self, statement: str) -> None:
         with psycopg.connect(libpq(self.given_server), autocommit=True) as connection:

@@ -7,7 +7,6 @@ again, and a lost one is published again from the journal by the relay.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from dataclasses import dataclass
@@ -19,10 +18,8 @@ import nats.errors
 from chronicle.stack.errors import StackError
 from chronicle.stack.files import write_private
 from chronicle.stack.ports import LOOPBACK
-from chronicle.stack.waiting import wait_for
 
 USER = "chronicle"
-READY_TIMEOUT_S = 30.0
 # A batch of events in one message stays far below; the server's own default is 1 MiB.
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 
@@ -63,10 +60,6 @@ class NatsServer:
         finally:
             await connection.close()
         return True
-
-    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until JetStream answers. Not for use inside a running event loop."""
-        wait_for(lambda: asyncio.run(self.is_ready()), timeout_s, "nats-server did not become ready")
 
     @property
     def _configuration_file(self) -> Path:

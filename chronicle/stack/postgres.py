@@ -26,14 +26,11 @@ from psycopg import sql
 from chronicle.stack.errors import StackError
 from chronicle.stack.socket_folder import private_socket_folder
 from chronicle.stack.system_user import SystemUser, make_readable, make_traversable, server_user
-from chronicle.stack.waiting import wait_for
 
 OWNER = "postgres"
 DATABASES = ("portal", "event_store", "read_model")
 # Web, relay and projector with their pools need about forty; a benchmark with many writers needs more.
 MAX_CONNECTIONS = 200
-# A first start on a slow disk, or a recovery after a crash, takes longer than the ten seconds of pg_ctl -w.
-READY_TIMEOUT_S = 60.0
 ORPHAN_STOP_TIMEOUT_S = 30.0
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
 SOCKET_PATH_BYTES_MAX = 103
@@ -103,9 +100,6 @@ class EmbeddedPostgres:
         except psycopg.OperationalError:
             return False
         return True
-
-    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        wait_for(self.is_ready, timeout_s, f"PostgreSQL in {self.data_dir} did not become ready")
 
     def create_databases(self, names: tuple[str, ...] = DATABASES) -> None:
         """Create the databases that are not there yet."""
