@@ -32,6 +32,7 @@ EVENT_STORE_OWNER_URL = env.str("EVENT_STORE_OWNER_URL", EVENT_STORE_URL)
 READ_MODEL_URL = env.str("READ_MODEL_URL", "postgresql://localhost/read_model")
 DATABASE_URL = env.str("DATABASE_URL", "postgresql://localhost/portal")
 NATS_URL = env.str("NATS_URL", "nats://127.0.0.1:4222")
+NATS_REPLICAS = env.int("NATS_REPLICAS", 1)  # of the stream; 3 on a cluster of three
 
 DATABASES = {
     "default": database(DATABASE_URL),

@@ -39,6 +39,7 @@ class OutboxEntry(models.Model):
 
     command_id = models.UUIDField(primary_key=True)
     recorded_at = models.DateTimeField()
+    events = models.JSONField(help_text="what the relay must know of each event of the command, in order")
 
     class Meta:
         db_table = "outbox"
@@ -49,7 +50,7 @@ class JournalEntry(models.Model):
     """The place of one event in the total order."""
 
     position = models.BigIntegerField(primary_key=True, help_text="1-based, gapless, monotone")
-    event_id = models.UUIDField(unique=True)
+    event_id = models.UUIDField()
     aggregate_id = models.CharField(max_length=64)
     version = models.BigIntegerField()
     event_type = models.CharField(max_length=64)

@@ -10,7 +10,9 @@ MICROSECOND = timedelta(microseconds=1)
 def format_instant(instant: datetime) -> str:
     """Return `2026-01-31T12:00:00.000001Z`."""
     assert instant.tzinfo is not None, "an instant without an offset is no instant"
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="microseconds")[:-6] + "Z"  # without +00:00
 
 
 def parse_instant(text: str) -> datetime:

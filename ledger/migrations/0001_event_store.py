@@ -28,17 +28,13 @@ CREATE TABLE IF NOT EXISTS events (
 EVENTS_BY_TIME = """
 CREATE INDEX IF NOT EXISTS events_by_time ON events (aggregate_id, recorded_at, version)
 """
-# The references are arrays, element i being event i of the command, so that a command is one row and the
+# `events` lists what the relay must know of each event of the command, in order: a command is one row, so the
 # relay cannot see half of it.
 OUTBOX = """
 CREATE TABLE IF NOT EXISTS outbox (
-    command_id    uuid          NOT NULL PRIMARY KEY,
-    recorded_at   timestamptz   NOT NULL,
-    aggregate_ids text[]        NOT NULL,
-    versions      bigint[]      NOT NULL,
-    event_ids     uuid[]        NOT NULL,
-    event_types   text[]        NOT NULL,
-    event_hashes  bytea[]       NOT NULL
+    command_id  uuid         NOT NULL PRIMARY KEY,
+    recorded_at timestamptz  NOT NULL,
+    events      jsonb        NOT NULL
 )
 """
 OUTBOX_IN_ORDER = """
@@ -47,7 +43,7 @@ CREATE INDEX IF NOT EXISTS outbox_in_order ON outbox (recorded_at, command_id)
 JOURNAL = """
 CREATE TABLE IF NOT EXISTS journal (
     position      bigint       NOT NULL PRIMARY KEY CHECK (position > 0),
-    event_id      uuid         NOT NULL UNIQUE,
+    event_id      uuid         NOT NULL,
     aggregate_id  varchar(64)  NOT NULL,
     version       bigint       NOT NULL,
     event_type    varchar(64)  NOT NULL,
@@ -137,7 +133,7 @@ MODELS = [
         name='JournalEntry',
         fields=[
             ('position', models.BigIntegerField(help_text='1-based, gapless, monotone', primary_key=True, serialize=False)),
-            ('event_id', models.UUIDField(unique=True)),
+            ('event_id', models.UUIDField()),
             ('aggregate_id', models.CharField(max_length=64)),
             ('version', models.BigIntegerField()),
             ('event_type', models.CharField(max_length=64)),
@@ -159,6 +155,7 @@ MODELS = [
         fields=[
             ('command_id', models.UUIDField(primary_key=True, serialize=False)),
             ('recorded_at', models.DateTimeField()),
+            ('events', models.JSONField(help_text="what the relay must know of each event of the command, in order")),
         ],
         options={
             'verbose_name_plural': 'outbox',

@@ -1,0 +1,155 @@
+"""The relay: outbox → journal → JetStream, for ever, by any number of processes.
+
+Two loops share one process. The sequencer gives positions (only the database fences it, so it goes on
+without NATS); the publisher copies the journal to the stream (it only reads, so it can be killed anywhere).
+A nudge after each commit wakes the sequencer; polling finds what a lost nudge left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from nats.aio.client import Client
+
+from nats.js.errors import NotFoundError
+
+from ledger.bus.envelope import NUDGE_SUBJECT, STREAM
+from ledger.bus.jetstream import connected
+from ledger.bus.publisher import PASSING_ERRORS, Publisher
+from ledger.errors import CommitUnknown, StoreConflict, StoreUnavailable
+from ledger.store import journal
+from ledger.store.connection import dedicated_connection
+
+log = structlog.get_logger()
+POLL_S = 0.1  # what a lost nudge costs at most
+# Before this relay publishes what another one sequenced, that one gets this long to do it itself.
+TAKEOVER_S = 1.0
+BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.05, 2.0
+
+
+class Relay:
+    def __init__(self, client: Client, stop: asyncio.Event) -> None:
+        self._client = client
+        self._stop = stop
+        self._publisher = Publisher(client)
+        self._nudged, self._sequenced = asyncio.Event(), asyncio.Event()
+        self._head = 0
+        self._drained_at: datetime | None = None
+        self._is_own_head = False
+        # psycopg connections are used by one thread at a time: the sequencer has both to itself.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sequencer")
+        self._connection: psycopg.Connection[Any] | None = None
+        self._resources = ExitStack()
+
+    async def run(self) -> None:
+        """Work until `stop` is set. Raises: ForeignStream."""
+
+        async def wake(_: object) -> None:
+            self._nudged.set()
+
+        await self._client.subscribe(NUDGE_SUBJECT, cb=wake)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publish_for_ever())
+            group.create_task(self._sequence_for_ever())
+        self._thread.submit(self._resources.close).result()
+        self._thread.shutdown()
+
+    async def _sequence_for_ever(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            self._nudged.clear()
+            try:
+                step = await asyncio.get_running_loop().run_in_executor(self._thread, self._step)
+            except (StoreConflict, StoreUnavailable, CommitUnknown) as error:
+                failures += 1
+                log.warning("sequencing failed, trying again", code=error.code, error=str(error), failures=failures)
+                await self._pause(min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**failures) * random.random())  # noqa: S311
+                continue
+            failures = 0
+            self._note(step)
+            if step.drained_at is not None:
+                await _wait(self._nudged, POLL_S)
+        self._sequenced.set()
+
+    def _step(self) -> journal.Step:
+        """Run in the sequencer's thread. A connection that failed is left behind and made anew."""
+        if self._connection is None or self._connection.closed:
+            self._resources.close()
+            self._connection = self._resources.enter_context(dedicated_connection())
+        try:
+            return journal.sequence(self._connection, self._drained_at)
+        except (StoreUnavailable, CommitUnknown):
+            self._connection.close()
+            raise
+
+    def _note(self, step: journal.Step) -> None:
+        self._drained_at = step.drained_at or self._drained_at
+        for late in step.late:
+            log.error("incident: command became visible late", position=late.position, command_id=str(late.command_id))
+        if step.events:
+            self._publisher.keep(step.events)
+        if step.head.position > self._head:
+            self._head, self._is_own_head = step.head.position, bool(step.events)
+            self._sequenced.set()
+
+    async def _publish_for_ever(self) -> None:
+        must_synchronise, failures = True, 0
+        while not self._stop.is_set() or (self._publisher.published < self._head and not failures):
+            try:
+                if must_synchronise:
+                    await self._publisher.synchronise()
+                    must_synchronise = False
+                await self._publisher.publish_through(self._head)
+                failures = 0
+            except PASSING_ERRORS as error:
+                must_synchronise, failures = True, failures + 1
+                log.warning("publishing failed, trying again", error=str(error) or type(error).__name__)
+                await self._pause(min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**failures))
+            except (StoreUnavailable, StoreConflict) as error:
+                failures += 1
+                log.warning("the journal cannot be read, trying again", error=str(error))
+                await self._pause(min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**failures))
+            else:
+                await self._await_more()
+                # Another relay's events: it publishes them, unless it died; the stream tells.
+                must_synchronise = self._head > self._publisher.published and not self._is_own_head
+
+    async def _await_more(self) -> None:
+        if self._stop.is_set():
+            return
+        await _wait(self._sequenced, TAKEOVER_S)
+        self._sequenced.clear()
+        if self._head > self._publisher.published and not self._is_own_head:
+            await self._pause(TAKEOVER_S)
+
+    async def _pause(self, seconds: float) -> None:
+        await _wait(self._stop, seconds)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def relay_events(stop: asyncio.Event) -> None:
+    """Connect and run one relay until `stop` is set."""
+    async with connected("relay") as client:
+        await Relay(client, stop).run()
+
+
+async def delete_stream() -> None:
+    """Delete the stream; the next relay to start publishes the journal from position 1."""
+    async with connected("relay") as client:
+        try:
+            await client.jetstream().delete_stream(STREAM)
+        except NotFoundError:
+            log.info("there is no stream to delete", stream=STREAM)

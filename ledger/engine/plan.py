@@ -1,0 +1,173 @@
+"""One attempt at a list of commands, in memory: decides each on the state its neighbours before it left.
+
+The plan starts from a snapshot of the store, advances the heads as commands are accepted, and collects the
+rows to append. It writes nothing itself, so a dry run is a plan that is not appended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from ledger.domain import account as accounts
+from ledger.domain.decide import Context, Decided, decide
+from ledger.domain.errors import LedgerError, Refused, VersionConflict
+from ledger.domain.events import to_data
+from ledger.domain.instants import MICROSECOND, format_instant
+from ledger.engine.replay import from_stored, to_stored
+from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.errors import BatchAborted, IdempotencyKeyReused
+from ledger.store.event_store import Append, Head, RefusalRow, Snapshot
+from ledger.store.hashing import NO_HASH
+from ledger.store.recorded import RecordedEvent, event_id_of, sealed
+
+
+class Plan:
+    def __init__(self, snapshot: Snapshot, *, atomic: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self.rows = Append()
+        self._snapshot = snapshot
+        self._heads = snapshot.heads
+        self._atomic = atomic
+
+    def add(self, submission: Submission) -> None:
+        """Decide one more command and note its outcome."""
+        outcome = self._committed_before(submission)
+        if outcome is None:
+            outcome = self._replayed(submission)
+        if outcome is None:
+            outcome = self._decided(submission)
+            self._remember(submission, outcome)
+        self.outcomes.append(outcome)
+
+    def finish(self) -> None:
+        """Undo everything when all-or-nothing was asked for and somebody was rejected; refusals stay recorded."""
+        if not self._atomic or not any(isinstance(outcome, Rejected) for outcome in self.outcomes):
+            return
+        self.rows.commands, self.rows.keys = [], []
+        aborted = Rejected(BatchAborted("another command of this batch was rejected"))
+        self.outcomes = [
+            aborted if isinstance(outcome, Accepted) and not outcome.replayed else outcome for outcome in self.outcomes
+        ]
+
+    def _committed_before(self, submission: Submission) -> Outcome | None:
+        """An earlier attempt of this very call whose COMMIT went through unheard."""
+        events = self._snapshot.events
+        first = events.get(event_id_of(submission.command_id, 0)) if events else None
+        if first is None:
+            return None
+        ids = (event_id_of(submission.command_id, index) for index in range(first.metadata["command_size"]))
+        return Accepted(submission.command_id, tuple(events[id_] for id_ in ids))
+
+    def _replayed(self, submission: Submission) -> Outcome | None:
+        key = submission.stored_key
+        if key is None or key not in self._snapshot.keys:
+            return None
+        request_hash, stored = self._snapshot.keys[key]
+        if request_hash != submission.request_hash():
+            detail = "this idempotency key was used for another request"
+            return Rejected(IdempotencyKeyReused(detail, idempotency_key=submission.idempotency_key))
+        return from_stored(stored, self._snapshot.events)
+
+    def _decided(self, submission: Submission) -> Outcome:
+        account_ids = submission.command.account_ids
+        heads = [self._heads[account_id] for account_id in account_ids]
+        recorded_at = self._recorded_at(heads)
+        effective_at = submission.effective_at or recorded_at
+        try:
+            _check_version(submission, heads[0])
+            state = {account_id: head.account for account_id, head in zip(account_ids, heads, strict=True)}
+            decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
+        except LedgerError as error:
+            return Rejected(error)
+        events = self._record(submission, decided, recorded_at, effective_at)
+        return Accepted(submission.command_id, tuple(events))
+
+    def _recorded_at(self, heads: list[Head]) -> datetime:
+        """One instant per command, rising within every aggregate it touches, whatever the clock does."""
+        lasts = [head.recorded_at + MICROSECOND for head in heads if head.recorded_at is not None]
+        return max([self._snapshot.now, *lasts])
+
+    def _record(self, submission: Submission, decided: list[Decided], recorded_at: datetime,
+                effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
+        effective_text = format_instant(effective_at)
+        events = []
+        for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
+            head = self._heads[aggregate_id]
+            head.account = accounts.evolve(head.account, event, effective_text)
+            head.version += 1
+            recorded = sealed(
+                RecordedEvent(
+                    event_id=event_id_of(submission.command_id, index),
+                    aggregate_type=accounts.AGGREGATE_TYPE,
+                    aggregate_id=aggregate_id,
+                    version=head.version,
+                    event_type=type(event).__name__,
+                    schema_version=event.schema_version,
+                    data=to_data(event),
+                    metadata=_metadata(submission, index, len(decided)),
+                    state=accounts.to_state(head.account),
+                    recorded_at=recorded_at,
+                    effective_at=effective_at,
+                    previous_hash=head.hash,
+                    hash=NO_HASH,
+                )
+            )
+            head.hash, head.recorded_at = recorded.hash, recorded_at
+            events.append(recorded)
+        return events
+
+    def _remember(self, submission: Submission, outcome: Outcome) -> None:
+        if isinstance(outcome, Accepted):
+            self.rows.commands.append((submission.command_id, list(outcome.events)))
+        elif isinstance(outcome.error, Refused):
+            self.rows.refusals.append(_refusal(submission, outcome.error))
+        else:
+            return
+        if submission.stored_key is None:
+            return
+        stored, request_hash = to_stored(outcome), submission.request_hash()
+        self.rows.keys.append((submission.stored_key, request_hash, stored))
+        # The same key again, further on in this call, is answered as it would be in the next.
+        self._snapshot.keys[submission.stored_key] = (request_hash, stored)
+        if isinstance(outcome, Accepted):
+            self._snapshot.events.update((event.event_id, event) for event in outcome.events)
+
+
+def _check_version(submission: Submission, head: Head) -> None:
+    expected = submission.expected_version
+    if expected is not None and head.version and expected != head.version:
+        raise VersionConflict(
+            f"{submission.command.account_ids[0]} is at version {head.version}, expected {expected}",
+            account_id=submission.command.account_ids[0],
+            version=head.version,
+            expected_version=expected,
+        )
+
+
+def _metadata(submission: Submission, index: int, size: int) -> dict[str, Any]:
+    return {
+        "actor": submission.actor,
+        "causation_id": submission.causation_id,
+        "command_id": str(submission.command_id),
+        "command_index": index,
+        "command_size": size,
+        "command_type": submission.command_type,
+        "correlation_id": submission.correlation_id or str(submission.command_id),
+        "idempotency_key": submission.idempotency_key,
+    }
+
+
+def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
+    return RefusalRow(
+        refusal_id=uuid4(),
+        command_id=submission.command_id,
+        command_type=submission.command_type,
+        command=submission.payload(),
+        actor=submission.actor,
+        code=error.code,
+        detail=error.detail,
+    )
+
+

@@ -1,0 +1,67 @@
+"""A recorded event: an event as the store holds it, with its place in its aggregate and its hash.
+
+`record` is the only way one is made from a decision, and `hash_of` the only way its hash is computed, so
+that append, verification and proofs cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from ledger.domain.instants import format_instant
+from ledger.store.hashing import canonical_json, leaf_hash
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    event_id: UUID
+    aggregate_type: str
+    aggregate_id: str
+    version: int
+    event_type: str
+    schema_version: int
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    state: dict[str, Any]
+    recorded_at: datetime
+    effective_at: datetime
+    previous_hash: bytes
+    hash: bytes
+
+
+def event_id_of(command_id: UUID, index: int) -> UUID:
+    """Return the id of a command's event at an index: known before it is written, so it can be looked up."""
+    return uuid5(command_id, str(index))
+
+
+def canonical_bytes(event: RecordedEvent) -> bytes:
+    """Return the bytes that are hashed: every column but the hash itself, as RFC 8785 JSON."""
+    return canonical_json(
+        {
+            "aggregate_id": event.aggregate_id,
+            "aggregate_type": event.aggregate_type,
+            "data": event.data,
+            "effective_at": format_instant(event.effective_at),
+            "event_id": str(event.event_id),
+            "event_type": event.event_type,
+            "metadata": event.metadata,
+            "previous_hash": event.previous_hash.hex(),
+            "recorded_at": format_instant(event.recorded_at),
+            "schema_version": event.schema_version,
+            "state": event.state,
+            "version": event.version,
+        }
+    )
+
+
+def hash_of(event: RecordedEvent) -> bytes:
+    return leaf_hash(canonical_bytes(event))
+
+
+def sealed(event: RecordedEvent) -> RecordedEvent:
+    """Fill in the hash of an event that has none yet and return it: the one write to a frozen event."""
+    object.__setattr__(event, "hash", hash_of(event))
+    return event

@@ -1,0 +1,106 @@
+"""Every statement that reads or writes the event store's hot path, by name.
+
+All of it is valid on CockroachDB and on PostgreSQL. Arrays go in, one per column, and are unnested: a batch
+of any size is one statement of one shape, so it is planned once and costs one round trip. `%b` sends them in
+binary: as text, psycopg escapes every element with a regular expression (ADR 2 has the figures).
+"""
+
+# One backward probe of the primary key for each aggregate; a row each, with nulls for one that does not exist.
+READ_HEADS = """
+SELECT clock_timestamp(), wanted.id, e.version, e.state, e.hash, e.recorded_at
+FROM unnest(%b::text[]) AS wanted(id)
+LEFT JOIN LATERAL (
+    SELECT version, state, hash, recorded_at FROM events WHERE aggregate_id = wanted.id ORDER BY version DESC LIMIT 1
+) AS e ON true
+"""
+
+EVENT_COLUMNS = """e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.schema_version,
+    e.data, e.metadata, e.state, e.recorded_at, e.effective_at, e.previous_hash, e.hash"""
+
+READ_EVENTS_BY_ID = f"SELECT {EVENT_COLUMNS} FROM events AS e WHERE e.event_id = ANY(%b)"
+
+READ_STATE_AT = f"""
+SELECT {EVENT_COLUMNS} FROM events AS e
+WHERE e.aggregate_id = %s AND e.recorded_at <= %s ORDER BY e.recorded_at DESC, e.version DESC LIMIT 1
+"""
+
+READ_HEAD_VERSION = "SELECT version FROM events WHERE aggregate_id = %s ORDER BY version DESC LIMIT 1"
+
+READ_KEYS = "SELECT key, request_hash, outcome FROM idempotency_keys WHERE key = ANY(%b)"
+
+# An append is one statement made of the parts it needs, and so one implicit transaction: it commits whole or
+# not at all, in one round trip, and CockroachDB may retry it on the server.
+INSERT_EVENTS = """
+INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
+                    data, metadata, state, recorded_at, effective_at, previous_hash, hash)
+SELECT event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
+       data::jsonb, metadata::jsonb, state::jsonb, recorded_at, effective_at, previous_hash, hash
+FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::int[],
+            %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::bytea[], %b::bytea[])
+  AS new (event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
+          data, metadata, state, recorded_at, effective_at, previous_hash, hash)
+RETURNING 1
+"""
+
+# Past the deadline recorded_at becomes null, which the table refuses, so the server itself rolls back what
+# would commit too late to keep earlier answers final.
+INSERT_OUTBOX = """
+INSERT INTO outbox (command_id, recorded_at, events)
+SELECT command_id, CASE WHEN clock_timestamp() <= %b THEN recorded_at END, events::jsonb
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events)
+RETURNING 1
+"""
+
+INSERT_KEYS = """
+INSERT INTO idempotency_keys (key, request_hash, outcome, recorded_at)
+SELECT key, request_hash, outcome::jsonb, clock_timestamp()
+FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS new (key, request_hash, outcome)
+RETURNING 1
+"""
+
+INSERT_REFUSALS = """
+INSERT INTO refusals (refusal_id, command_id, command_type, command, actor, code, detail, recorded_at)
+SELECT refusal_id, command_id, command_type, command::jsonb, actor, code, detail, clock_timestamp()
+FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[])
+  AS new (refusal_id, command_id, command_type, command, actor, code, detail)
+RETURNING 1
+"""
+
+
+def all_of(*inserts: str) -> str:
+    """Return one statement that carries out all the inserts."""
+    parts = ", ".join(f"part_{number} AS ({insert})" for number, insert in enumerate(inserts))
+    return f"WITH {parts} SELECT 1"
+
+
+NOW = "SELECT clock_timestamp()"
+
+# Taking is deleting: of two relays one gets the row, the other waits and then finds it gone.
+TAKE_OUTBOX = """
+DELETE FROM outbox WHERE command_id IN (SELECT command_id FROM outbox ORDER BY recorded_at, command_id LIMIT %s)
+RETURNING command_id, recorded_at, events
+"""
+
+JOURNAL_HEAD = "SELECT position, running_hash FROM journal ORDER BY position DESC LIMIT 1"
+
+INSERT_JOURNAL = """
+INSERT INTO journal (position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
+                     event_hash, running_hash, is_late, sequenced_at)
+SELECT position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
+       event_hash, running_hash, is_late, clock_timestamp()
+FROM unnest(%b::bigint[], %b::uuid[], %b::text[], %b::bigint[], %b::text[], %b::uuid[], %b::int[], %b::int[],
+            %b::bytea[], %b::bytea[], %b::bool[])
+  AS new (position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
+          event_hash, running_hash, is_late)
+"""
+
+# The journal's own columns after the event's: a row is a sequenced event.
+READ_JOURNAL = f"""
+SELECT {EVENT_COLUMNS}, j.position, j.command_id, j.command_index, j.command_size, j.running_hash
+FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.position > %s AND j.position <= %s ORDER BY j.position
+"""
+READ_EVENTS_BY_KEY = f"""
+SELECT {EVENT_COLUMNS} FROM unnest(%b::text[], %b::bigint[]) AS wanted (aggregate_id, version)
+JOIN events AS e ON e.aggregate_id = wanted.aggregate_id AND e.version = wanted.version
+"""
