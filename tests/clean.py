@@ -1,0 +1,62 @@
+"""Empties the stores between tests that need an empty world.
+
+The application's own role may not delete an event, so the event store is emptied by its owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import nats
+import psycopg
+from nats.js.errors import NotFoundError
+from psycopg import sql
+
+from tests.servers import Servers, libpq
+
+STREAM = "LEDGER"
+# Users keep their accounts, groups and tokens; migrations stay applied.
+KEPT_PREFIXES = ("auth_", "knox_", "django_migrations", "django_content_type")
+# A test that left a transaction open holds a lock on a table: fail with its name instead of waiting for ever.
+LOCK_TIMEOUT = "10s"
+
+TABLES = """
+    SELECT table_name FROM information_schema.tables
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name
+"""
+
+
+def empty_everything(servers: Servers) -> None:
+    empty_database(servers.event_store_owner_url)
+    empty_database(servers.postgres.url("read_model"))
+    empty_database(servers.postgres.url("portal"))
+    # In a thread of its own: this one may be running an event loop (Playwright's, for one).
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(lambda: asyncio.run(delete_stream(servers.nats.url))).result()
+
+
+def empty_database(url: str) -> None:
+    """Remove every row of every table but the kept ones."""
+    with psycopg.connect(libpq(url)) as connection:
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_TIMEOUT))
+        names = [row[0] for row in connection.execute(TABLES) if not row[0].startswith(KEPT_PREFIXES)]
+        if not names:
+            return
+        tables = [sql.Identifier(name) for name in names]
+        if url.startswith("cockroachdb://"):
+            # TRUNCATE is a schema change there, and slow; the tables of a test are small.
+            for table in tables:
+                connection.execute(sql.SQL("DELETE FROM {}").format(table))
+        else:
+            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(sql.SQL(", ").join(tables)))
+
+
+async def delete_stream(url: str) -> None:
+    connection = await nats.connect(url)
+    try:
+        await connection.jetstream().delete_stream(STREAM)
+    except NotFoundError:
+        pass
+    finally:
+        await connection.close()

@@ -1,0 +1,68 @@
+"""What every test may ask for: the real servers, access to the three databases, an empty world.
+
+A test that needs a database uses the fixture `database` (or `clean_stores`, which also empties everything
+first). Nothing is rolled back and nothing is faked: the code under test commits, as it does in production.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Servers, run_manage
+
+SERVERS = Servers.describe()
+# Also when pytest fails before it is configured, and so never gets to unconfigure.
+atexit.register(SERVERS.stop)
+os.environ.update(SERVERS.environment())
+os.environ["DJANGO_SETTINGS_MODULE"] = "chronicle.settings"
+
+from tests.clean import empty_everything  # noqa: E402  (imports Django, which reads the environment above)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from django.conf import settings
+
+    if SERVERS.nats.url != settings.NATS_URL:
+        raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    # An xdist worker would inherit it, and set Django up before its own conftest has chosen.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    SERVERS.stop()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Servers:
+    """The running servers. Their databases are empty until `database` or `django_db_setup` migrates them."""
+    SERVERS.start()
+    return SERVERS
+
+
+@pytest.fixture(scope="session")
+def nats_url(stack: Servers) -> str:
+    return stack.nats.url
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(stack: Servers, django_test_environment: None) -> None:
+    """Migrate our own databases, in place of the `test_` copies that pytest-django would make."""
+    # In a process of its own, because `migrate` signs in as the owner, and no test may inherit that.
+    run_manage("migrate", "--no-input")
+
+
+@pytest.fixture
+def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """Access to all three databases; what the test commits stays."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def clean_stores(database: None, stack: Servers) -> None:
+    """An empty event store, read model and stream, and a portal with its users only."""
+    empty_everything(stack)

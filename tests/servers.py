@@ -1,0 +1,146 @@
+"""The real PostgreSQL and NATS that the tests run against, started once per test process, and only if needed.
+
+The addresses are known, and in the environment, before Django's settings are read; the servers behind them
+start when the first test asks for them, so that unit tests start nothing. Each process (each xdist worker)
+has its own folder, servers and databases. With `EVENT_STORE_URL` in the environment the event store is a
+scratch database on that server instead, CockroachDB or PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from chronicle.stack.nats import NatsServer
+from chronicle.stack.nats_release import find_nats_server
+from chronicle.stack.ports import ReservedPort
+from chronicle.stack.postgres import EmbeddedPostgres
+from tests.waiting import wait_until_ready
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STOP_TIMEOUT_S = 30
+# Where a nats-server that had to be downloaded is kept between runs.
+CACHE = REPOSITORY / ".cache" / "bin"
+
+
+@dataclass
+class Servers:
+    """The two servers of one test process and the URLs that reach them."""
+
+    folder: Path
+    postgres: EmbeddedPostgres
+    nats: NatsServer
+    event_store_url: str
+    event_store_owner_url: str
+    # The server given by the environment and the database that is made on it, both empty when there is none.
+    given_server: str
+    scratch_database: str
+    _port: ReservedPort
+    _running: list[tuple[subprocess.Popen[bytes], int]] = field(default_factory=list)
+
+    @classmethod
+    def describe(cls) -> Servers:
+        """Choose a folder and addresses; start nothing."""
+        folder = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
+        postgres = EmbeddedPostgres.at(folder / "postgres")
+        port = ReservedPort()
+        given_url, given_owner_url = _given_event_store()
+        scratch = f"chronicle_test_{secrets.token_hex(6)}" if given_url else ""
+        url = postgres.url("event_store", "chronicle_app")
+        owner_url = postgres.url("event_store")
+        if given_url:
+            url, owner_url = with_database(given_url, scratch), with_database(given_owner_url, scratch)
+        nats = NatsServer.create(folder / "nats", port.number)
+        return cls(folder, postgres, nats, url, owner_url, given_owner_url, scratch, port)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "CHRONICLE_DATA": str(self.folder),
+            "EVENT_STORE_URL": self.event_store_url,
+            "EVENT_STORE_OWNER_URL": self.event_store_owner_url,
+            "READ_MODEL_URL": self.postgres.url("read_model"),
+            "DATABASE_URL": self.postgres.url("portal"),
+            "NATS_URL": self.nats.url,
+            "SECRET_KEY": secrets.token_hex(32),
+        }
+
+    def start(self) -> None:
+        """Start both servers and make the databases."""
+        self.postgres.prepare()
+        postgres = self._launch(self.postgres.command(durable=False), signal.SIGINT, **self.postgres.popen_options())
+        self._port.release()
+        nats_command = self.nats.command(find_nats_server(CACHE))
+        nats_server = self._launch(nats_command, signal.SIGTERM, start_new_session=True)
+        wait_until_ready(postgres, self.postgres.is_ready, self.folder / "postgres.log")
+        self.postgres.create_databases()
+        if self.scratch_database:
+            self._on_event_store_server("CREATE DATABASE {}")
+        wait_until_ready(nats_server, lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log")
+
+    def stop(self) -> None:
+        """Stop what was started and remove every trace of it. A second call does nothing."""
+        self._port.release()
+        if self._running and self.scratch_database:
+            self._on_event_store_server("DROP DATABASE {}")
+        for process, signal_number in self._running:
+            process.send_signal(signal_number)
+        for process, _ in self._running:
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _launch(self, command: list[str], stop_signal: int, **options: Any) -> subprocess.Popen[bytes]:
+        # Every server's log is in the folder, beside its data, for whoever looks into a failure.
+        with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+        self._running.append((process, stop_signal))
+        return process
+
+    def _on_event_store_server(self, statement: str) -> None:
+        with psycopg.connect(libpq(self.given_server), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(self.scratch_database)))
+
+
+def _given_event_store() -> tuple[str, str]:
+    """Return the event store's and its owner's URL as they were given, or two empty strings.
+
+    **Why** a copy is kept: an xdist worker inherits the environment of a process that has already put its own
+    scratch database there.
+    """
+    url = os.environ.setdefault("TESTS_EVENT_STORE_URL", os.environ.get("EVENT_STORE_URL", ""))
+    owner_url = os.environ.setdefault("TESTS_EVENT_STORE_OWNER_URL", os.environ.get("EVENT_STORE_OWNER_URL", ""))
+    return url, owner_url or url
+
+
+def run_manage(*arguments: str) -> str:
+    """Run a management command in a process of its own and return what it printed."""
+    command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"manage.py {' '.join(arguments)} left with {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the URL with another database name in it."""
+    return re.sub(r"^([a-z]+://[^/?]*)(/[^?]*)?", rf"\1/{name}", url)
+
+
+def libpq(url: str) -> str:
+    return re.sub(r"^cockroachdb://", "postgresql://", url)

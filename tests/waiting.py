@@ -1,0 +1,33 @@
+"""Waits for a condition with a deadline. No test sleeps for a length of time that it hopes is enough."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Short enough that a test does not get slower for it, long enough that a check costs nothing.
+POLL_INTERVAL_S = 0.05
+# A first start on a slow disk, or a recovery after a crash, on a machine that does other things too.
+READY_TIMEOUT_S = 60.0
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Return as soon as the condition holds; fail with `what` when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
+        pause.wait(POLL_INTERVAL_S)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
+    """Return as soon as a server answers; fail with its log when it stops instead."""
+
+    def is_ready_or_dead() -> bool:
+        assert process.poll() is None, f"the server stopped:\n{log.read_text()}"
+        return is_ready()
+
+    wait_for(is_ready_or_dead, f"a server that answers; see {log}")
