@@ -46,9 +46,8 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Money from one account to another, at once or not at all. `transfer_id` names both events."""
+    """Money from one account to another, at once or not at all. The command's id is the transfer's."""
 
-    transfer_id: str
     from_account_id: str
     to_account_id: str
     amount: Decimal

@@ -43,22 +43,31 @@ class Decided:
 Accounts = Mapping[str, Account | None]
 
 
-def decide(command: Command, state: Accounts, effective_at: datetime, now: datetime) -> list[Decided]:
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision knows beside command and state: its id, and when it counts and is written down."""
+
+    command_id: str
+    effective_at: datetime
+    recorded_at: datetime
+
+
+def decide(command: Command, state: Accounts, context: Context) -> list[Decided]:
     """Return the events a command leads to, in order; the postings among them sum to zero.
 
     Raises: a LedgerError. Malformed, Unknown and Conflict leave no trace; Refused is recorded.
     """
-    if effective_at > now:
+    if context.effective_at > context.recorded_at:
         raise EffectiveInFuture("effective_at may not lie in the future")
     match command:
         case CreateAccount():
             return _create_account(command, state)
         case Deposit():
-            return _deposit(command, state, effective_at)
+            return _deposit(command, state, context)
         case Withdraw():
-            return _withdraw(command, state, effective_at)
+            return _withdraw(command, state, context)
         case Transfer():
-            return _transfer(command, state, effective_at)
+            return _transfer(command, state, context)
         case _:
             raise AssertionError(f"{type(command).__name__} has no decider")
 
@@ -75,32 +84,32 @@ def _create_account(command: CreateAccount, state: Accounts) -> list[Decided]:
     return decided
 
 
-def _deposit(command: Deposit, state: Accounts, effective_at: datetime) -> list[Decided]:
+def _deposit(command: Deposit, state: Accounts, context: Context) -> list[Decided]:
     account = _existing(state, command.account_id)
     amount_minor = to_minor(command.amount, account.currency)
-    _check_open(command.account_id, account, effective_at)
+    _check_open(command.account_id, account, context.effective_at)
     _check_room(command.account_id, account, amount_minor)
     event = MoneyDeposited(amount_minor, account.currency, EXTERNAL + account.currency, command.description)
     return [Decided(command.account_id, event)]
 
 
-def _withdraw(command: Withdraw, state: Accounts, effective_at: datetime) -> list[Decided]:
+def _withdraw(command: Withdraw, state: Accounts, context: Context) -> list[Decided]:
     account = _existing(state, command.account_id)
     amount_minor = to_minor(command.amount, account.currency)
-    _check_open(command.account_id, account, effective_at)
+    _check_open(command.account_id, account, context.effective_at)
     _check_funds(command.account_id, account, amount_minor)
     event = MoneyWithdrawn(amount_minor, account.currency, EXTERNAL + account.currency, command.description)
     return [Decided(command.account_id, event)]
 
 
-def _transfer(command: Transfer, state: Accounts, effective_at: datetime) -> list[Decided]:
+def _transfer(command: Transfer, state: Accounts, context: Context) -> list[Decided]:
     source_id, target_id = command.from_account_id, command.to_account_id
     if source_id == target_id:
         raise SameAccount("a transfer needs two different accounts", account_id=source_id)
     source, target = _existing(state, source_id), _existing(state, target_id)
     amount_minor = to_minor(command.amount, source.currency)
-    _check_open(source_id, source, effective_at)
-    _check_open(target_id, target, effective_at)
+    _check_open(source_id, source, context.effective_at)
+    _check_open(target_id, target, context.effective_at)
     if source.currency != target.currency:
         raise CurrencyMismatch(
             f"{source_id} holds {source.currency}, {target_id} holds {target.currency}",
@@ -109,7 +118,7 @@ def _transfer(command: Transfer, state: Accounts, effective_at: datetime) -> lis
         )
     _check_funds(source_id, source, amount_minor)
     _check_room(target_id, target, amount_minor)
-    common = (command.description, command.transfer_id)
+    common = (command.description, context.command_id)
     return [
         Decided(source_id, MoneyWithdrawn(amount_minor, source.currency, target_id, *common)),
         Decided(target_id, MoneyDeposited(amount_minor, source.currency, source_id, *common)),

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from ledger.domain import account as accounts
-from ledger.domain.decide import Decided, decide
+from ledger.domain.decide import Context, Decided, decide
 from ledger.domain.errors import LedgerError, Refused, VersionConflict
 from ledger.domain.events import to_data
 from ledger.domain.instants import MICROSECOND, format_instant
@@ -78,7 +78,7 @@ class Plan:
         try:
             _check_version(submission, heads[0])
             state = {account_id: head.account for account_id, head in zip(account_ids, heads, strict=True)}
-            decided = decide(submission.command, state, effective_at, recorded_at)
+            decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
         except LedgerError as error:
             return Rejected(error)
         events = self._record(submission, decided, recorded_at, effective_at)

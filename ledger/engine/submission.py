@@ -47,14 +47,13 @@ class Submission:
         return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command)}
 
     def request_hash(self) -> bytes:
-        """Return the hash of all that makes this the same request; generated ids are no part of it."""
+        """Return the hash of all that makes this the same request."""
         request = {
             **self.payload(),
             "type": self.command_type,
             "expected_version": self.expected_version,
             "effective_at": None if self.effective_at is None else format_instant(self.effective_at),
         }
-        request.pop("transfer_id", None)
         return sha256(canonical_json(request)).digest()
 
 

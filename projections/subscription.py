@@ -1,0 +1,70 @@
+"""A projector's durable JetStream consumer: events in position order, from wherever the checkpoint is.
+
+The checkpoint in the read model is the truth; the consumer is only a way of getting events quickly. When the
+two disagree, or the consumer or the whole stream is gone, the consumer is made anew at the checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import APIError, NotFoundError
+
+from ledger.bus.envelope import STREAM, decode, from_envelope
+from ledger.bus.jetstream import ContinuousPull, consumer_config
+from ledger.store.journal import Sequenced
+
+log = structlog.get_logger()
+CONSUMER = "projector"
+LOST = (APIError, NotFoundError, nats.errors.Error, ConnectionError, asyncio.TimeoutError, OSError)
+
+
+class Subscription:
+    """Use as a context manager. Raises one of LOST when it must be opened again."""
+
+    def __init__(self, client: Client, after: int) -> None:
+        self._client = client
+        self._js = client.jetstream(timeout=2)
+        self._after = after
+        self._pull = ContinuousPull(client, CONSUMER)
+        self._last: Msg | None = None
+
+    async def __aenter__(self) -> Subscription:
+        await self._ensure_consumer()
+        await self._pull.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._pull.__aexit__(*error)
+
+    async def _ensure_consumer(self) -> None:
+        """nats-py silently keeps an existing durable's configuration, so one that stands elsewhere is replaced."""
+        try:
+            info = await self._js.consumer_info(STREAM, CONSUMER)
+        except NotFoundError:
+            log.info("consumer created", consumer=CONSUMER, after=self._after)
+        else:
+            acknowledged = info.ack_floor.stream_seq if info.ack_floor else 0
+            started_at = (info.config.opt_start_seq or 1) - 1
+            if max(acknowledged, started_at) == self._after and not info.num_ack_pending:
+                return
+            log.info("consumer replaced", consumer=CONSUMER, after=self._after, it_was_at=acknowledged)
+            await self._js.delete_consumer(STREAM, CONSUMER)
+        await self._js.add_consumer(STREAM, consumer_config(CONSUMER, self._after))
+
+    async def batch(self, wait_s: float) -> list[Sequenced]:
+        """Return what has arrived, in order of arrival; empty after `wait_s` without anything."""
+        messages = await self._pull.batch(wait_s)
+        if messages:
+            self._last = messages[-1]
+        return [from_envelope(decode(message.data)) for message in messages]
+
+    async def acknowledge(self) -> None:
+        """Tell the server that everything handed out so far is stored."""
+        if self._last is not None:
+            await self._last.ack()
+            self._last = None
