@@ -88,7 +88,7 @@ class Servers:
         self.postgres.create_databases()
         if self.scratch_database:
             self._on_event_store_server("CREATE DATABASE {}")
-        wait_until_ready(nats_server, lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log")
+        wait_until_ready(nats_server, lambda: asyncio.run(self.nats.is_ready()), self.nats.log_file)
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""

@@ -79,6 +79,10 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "max_connections": str(MAX_CONNECTIONS),
             "log_timezone": "UTC",
+            # The supervisor names the program. A refused statement is an error its client gets to see.
+            "log_line_prefix": "",
+            "log_min_messages": "log",
+            "log_checkpoints": "off",
             "timezone": "UTC",
             "fsync": "on" if durable else "off",
             "synchronous_commit": "on" if durable else "off",
