@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from ledger.domain.errors import Conflict, LedgerError, Malformed
 
-__all__ = ["BatchAborted", "Busy", "CommitUnknown", "IdempotencyKeyReused", "LedgerError", "Malformed", "NotYet", "Overloaded",
-           "StoreConflict", "StoreUnavailable", "TooLate"]  # fmt: skip
+__all__ = [
+    "BatchAborted",
+    "Busy",
+    "CommitUnknown",
+    "IdempotencyKeyReused",
+    "LedgerError",
+    "Malformed",
+    "NotYet",
+    "Overloaded",
+    "StoreConflict",
+    "StoreUnavailable",
+    "TooLate",
+]
 
 
 class IdempotencyKeyReused(Conflict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -66,7 +67,7 @@ def test_recorded_at_rises_from_command_to_command_within_one_call() -> None:
     outcomes = execute([submission(Deposit(account_id, Decimal(1))) for _ in range(100)])
     instants = [o.events[0].recorded_at for o in outcomes if isinstance(o, Accepted)]
     assert len(instants) == 100
-    assert all(a < b for a, b in zip(instants, instants[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(instants))
 
 
 def test_a_refusal_does_not_stop_its_neighbours() -> None:
@@ -199,7 +200,7 @@ def test_batches_that_meet_on_the_same_accounts_do_not_deadlock() -> None:
 
     def work(number: int) -> int:
         order = accounts if number % 2 else accounts[::-1]
-        pairs = list(zip(order, order[1:], strict=False))
+        pairs = list(itertools.pairwise(order))
         outcomes = execute([submission(Transfer(a, b, Decimal(1))) for a, b in pairs * 5])
         return sum(isinstance(o, Accepted) for o in outcomes)
 

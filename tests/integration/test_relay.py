@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -90,7 +91,7 @@ async def test_a_command_is_never_split_and_versions_rise_with_positions() -> No
     async with running_relay():
         await stream_has(count)
     entries = journal.read(0)
-    for before, after in zip(entries, entries[1:], strict=False):
+    for before, after in itertools.pairwise(entries):
         continues = after.command_id == before.command_id and after.command_index == before.command_index + 1
         begins = after.command_index == 0 and before.command_index == before.command_size - 1
         assert continues or begins
