@@ -28,7 +28,7 @@ async def eventually(condition: Callable[[], bool], what: str, timeout_s: float 
     """Return as soon as the condition holds, and let the event loop work until then."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not condition():  # noqa: ASYNC110  (what is waited for knows no Event)
+            while not condition():
                 await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError:
         raise AssertionError(f"not within {timeout_s:.0f} s: {what}") from None
