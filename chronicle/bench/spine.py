@@ -15,8 +15,8 @@ from chronicle.bench.scratch import worker
 from ledger.bus.envelope import STREAM
 from ledger.bus.jetstream import connected
 from ledger.bus.nudge import nudge
-from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.domain.commands import Command as LedgerCommand
+from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Submission
 from ledger.store import journal
