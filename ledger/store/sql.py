@@ -126,3 +126,7 @@ READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_s
 READ_TREE_HEADS = """
 SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
 """
+POSITION_OF_EVENT = """
+SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = %s
+"""
