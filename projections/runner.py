@@ -111,7 +111,7 @@ class Runner:
         """Apply what the bus brought: skip, fill, cut, check, store."""
         known = self._unfinished[-1].position if self._unfinished else self._position
         fresh = _in_order(arrived, known)
-        if fresh is None or fresh and fresh[0].position != known + 1:
+        if fresh is None or (fresh and fresh[0].position != known + 1):
             # Out of order or with a hole: the journal has all of it, in order.
             self._unfinished = []
             self._take_from_journal(connection, max(s.position for s in arrived))
