@@ -1,7 +1,6 @@
 """Proofs over HTTP: one event under a tree head, and one head after another.
 
-An inclusion proof comes as JSON, or as a C2SP tlog-proof file when the request prefers text/plain or says
-`?form=tlog-proof`. Both carry the signed head, so each stands on its own.
+An inclusion proof comes as JSON, or with `?form=tlog-proof` as a C2SP tlog-proof file. Both carry the signed head, so each stands on its own.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class EventProof(ProofView):
         tree_size = _size(request, "tree_size")
         with connection() as conn:
             proof = proofs.prove_inclusion(conn, proofs.position_of(conn, event_id), tree_size)
-        if request.query_params.get("form") == TLOG_PROOF or request.headers.get("Accept") == "text/plain":
+        if request.query_params.get("form") == TLOG_PROOF:
             response = HttpResponse(proof.to_tlog_proof(), content_type="text/plain; charset=utf-8")
             response["Content-Disposition"] = f'attachment; filename="{event_id}.tlog-proof"'
             return response
