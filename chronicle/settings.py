@@ -53,6 +53,11 @@ CHRONICLE_CURRENCIES = {
     code: int(decimals) for code, decimals in (pair.split(":") for pair in env.list("CHRONICLE_CURRENCIES", default=[]))
 }
 
+# The log's name in every signed tree head (https://c2sp.org/tlog-checkpoint); it must never change.
+LOG_ORIGIN = env.str("LOG_ORIGIN", "chronicle-ledger.local/log")
+# The private key that signs tree heads; without one, log_key.pem in CHRONICLE_DATA, made by the first relay.
+LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
+
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",

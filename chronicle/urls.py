@@ -11,13 +11,14 @@ from drf_spectacular.views import SpectacularAPIView
 from chronicle.health import healthz, readyz
 from chronicle.metrics import MetricsView
 from ledger.api import errors
+from ledger.api import proof_urls as proofs
 from ledger.api import urls as write_side
 from ledger.api.documentation import DocumentationView, ErrorsView
 from ledger.api.problems import page_for
 from ledger.domain.errors import Malformed
 from projections.api import urls as read_side
 
-_api: list[Any] = [*write_side.urlpatterns, *read_side.urlpatterns]
+_api: list[Any] = [*write_side.urlpatterns, *proofs.urlpatterns, *read_side.urlpatterns]
 # The same views with a slash at the end, which some clients cannot help; left out of the OpenAPI document.
 _api_with_slash = [path(f"{pattern.pattern}/", pattern.callback) for pattern in _api]
 
@@ -26,6 +27,7 @@ urlpatterns: list[Any] = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", DocumentationView.as_view(), name="docs"),
     path("api/errors", ErrorsView.as_view(), name="errors"),
+    path("log/", include("ledger.api.log_urls")),
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", MetricsView.as_view()),

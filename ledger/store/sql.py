@@ -133,3 +133,30 @@ WHERE e.event_id = %s
 BACKLOG = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
 """
+
+# --- the log: tiles and tree heads ---------------------------------------------------------------------
+# One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
+READ_LEAVES = """
+SELECT (position - 1) >> 8, count(*), string_agg(event_hash, ''::bytea ORDER BY position)
+FROM journal WHERE position > %s AND position <= %s GROUP BY 1 ORDER BY 1
+"""
+READ_TILE = "SELECT hashes FROM tiles WHERE level = %s AND tile_index = %s"
+READ_TILE_ROOTS = """
+SELECT root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s ORDER BY tile_index
+"""
+LAST_TILE = "SELECT tile_index FROM tiles WHERE level = 0 ORDER BY tile_index DESC LIMIT 1"
+INSERT_TILES = """
+INSERT INTO tiles (level, tile_index, hashes, root)
+SELECT level, tile_index, hashes, root FROM unnest(%b::int[], %b::bigint[], %b::bytea[], %b::bytea[])
+  AS new (level, tile_index, hashes, root)
+"""
+INSERT_TREE_HEAD = "INSERT INTO tree_heads (tree_size, note, signed_at) VALUES (%s, %s, clock_timestamp())"
+LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tree_size DESC LIMIT 1"
+READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
+READ_TREE_HEADS = """
+SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
+"""
+POSITION_OF_EVENT = """
+SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = %s
+"""
