@@ -16,6 +16,7 @@ from ledger.domain.errors import AccountNotFound, Unknown
 from ledger.domain.instants import format_instant
 from ledger.store import history
 from ledger.store.journal import Sequenced
+from ledger.store.proofs import EventNotFound
 from ledger.store.recorded import event_id_of
 
 head_version = history.head_version
@@ -26,10 +27,6 @@ class AccountNotFoundAt(Unknown):
     """The account exists now and did not yet at that instant."""
 
     code = "account_not_found_at"
-
-
-class EventNotFound(Unknown):
-    code = "event_not_found"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ def _with_connections(function: Callable[..., T], arguments: tuple[Any, ...]) ->
     return function(*arguments)
 
 
-def answer(data: Any, status: int = 200, *, position: int | None = None, headers: dict[str, str] | None = None) -> HttpResponse:
+def answer(
+    data: Any, status: int = 200, *, position: int | None = None, headers: dict[str, str] | None = None
+) -> HttpResponse:
     """Return a JSON answer. `position`: the journal's position that it is true for."""
     response = HttpResponse(orjson.dumps(data), content_type="application/json", status=status, headers=headers)
     if position is not None:

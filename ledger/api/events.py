@@ -11,7 +11,7 @@ from ledger import selectors
 from ledger.api import parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import Envelope, EventsAnswer, query, read
-from ledger.selectors import EventNotFound
+from ledger.store.proofs import EventNotFound
 
 # An event that was just written is ordered within milliseconds; a client that asks sooner is kept this long.
 ORDER_S_MAX, ORDER_POLL_S = 1.0, 0.005
