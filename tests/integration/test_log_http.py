@@ -15,6 +15,7 @@ from django.http import HttpResponse
 from django.test import Client
 from knox.models import AuthToken
 
+from chronicle.roles import Role, create_groups
 from ledger.domain.commands import CreateAccount
 from ledger.store import merkle
 from ledger.store.hashing import leaf_hash
@@ -34,6 +35,7 @@ def public(database: None) -> Client:
 @pytest.fixture
 def auditor(database: None) -> Iterator[Client]:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
+    user.groups.add(create_groups()[Role.AUDITOR])
     _, token = AuthToken.objects.create(user)
     yield Client(headers={"Authorization": f"Token {token}"})
     user.delete()
