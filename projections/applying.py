@@ -41,7 +41,7 @@ def apply_batch(connection: Connection, checkpoints: Sequence[Checkpoint], event
 
 def _apply_all(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                lag: Percentiles) -> None:  # fmt: skip
-    with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+    with places.fenced(checkpoints), connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
         for checkpoint in checkpoints:
             checkpoint.projection.apply(cursor, events)
         places.advance(connection, checkpoints, events[-1], lag)
@@ -49,7 +49,7 @@ def _apply_all(connection: Connection, checkpoints: Sequence[Checkpoint], events
 
 def _apply_or_park(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                    lag: Percentiles) -> None:  # fmt: skip
-    with connection.transaction(), connection.cursor() as cursor:
+    with places.fenced(checkpoints), connection.transaction(), connection.cursor() as cursor:
         blocked = [parking.apply_or_park(cursor, c.projection, events, c.blocked) for c in checkpoints]
         places.advance(connection, checkpoints, events[-1], lag)
     for checkpoint, aggregates in zip(checkpoints, blocked, strict=True):

@@ -43,7 +43,7 @@ DELETE FROM parked_events WHERE parked_id IN (
     SELECT parked_id FROM parked_events WHERE projection = %s ORDER BY position LIMIT %s
 ) RETURNING position, attempts
 """
-COUNT = "SELECT count(*) FROM parked_events WHERE projection = %s"
+LEFT = "SELECT position FROM parked_events WHERE projection = %s"
 
 Command = list[Sequenced]
 
@@ -78,12 +78,8 @@ def retry(connection: Connection, projection: Projection) -> Retried:
             events = [_event_at(position) for position in sorted(attempts)]
             apply_or_park(cursor, projection, events, {}, attempts)
             cursor.execute(REVISE, (projection.name,))
-        (left,) = cursor.execute(COUNT, (projection.name,)).fetchone() or (0,)
-        still = {
-            row[0]
-            for row in cursor.execute("SELECT position FROM parked_events WHERE projection = %s", (projection.name,))
-        }
-    return Retried(len(attempts.keys() - still), left)
+        left = {row[0] for row in cursor.execute(LEFT, (projection.name,))}
+    return Retried(len(attempts.keys() - left), len(left))
 
 
 def commands_of(events: Iterable[Sequenced]) -> list[Command]:
