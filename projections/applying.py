@@ -15,6 +15,7 @@ from projections import parking
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.lag import Percentiles
+from projections.projection import Batch
 from projections.source import Sequenced
 
 log = structlog.get_logger()
@@ -41,9 +42,10 @@ def apply_batch(connection: Connection, checkpoints: Sequence[Checkpoint], event
 
 def _apply_all(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                lag: Percentiles) -> None:  # fmt: skip
+    batch = Batch(events)
     with places.fenced(checkpoints), connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
         for checkpoint in checkpoints:
-            checkpoint.projection.apply(cursor, events)
+            checkpoint.projection.apply(cursor, batch)
         places.advance(connection, checkpoints, events[-1], lag)
 
 

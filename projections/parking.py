@@ -16,7 +16,7 @@ import structlog
 
 from projections.checkpoints import LOCK, REVISE
 from projections.connection import Connection
-from projections.projection import Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection, columns
 from projections.source import Sequenced, read_at
 
 log = structlog.get_logger()
@@ -148,7 +148,7 @@ class _Sorting:
             return None
         try:
             with self.cursor.connection.transaction():
-                self.projection.apply(self.cursor, [s for command in commands for s in command])
+                self.projection.apply(self.cursor, Batch([s for command in commands for s in command]))
                 if not keep:
                     raise psycopg.Rollback
         except POISON as error:

@@ -84,9 +84,14 @@ class Runner:
         """Follow the stream until it is lost; then take one look into the journal."""
         try:
             async with Subscription(self._client, turn.position) as subscription:
+                arrived = await subscription.batch(IDLE_S)
                 while not self._stop.is_set():
-                    arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
-                    await self._in_thread(turn.take, arrived)
+                    # While a batch is applied the next one is received and decoded.
+                    applied = asyncio.ensure_future(self._in_thread(turn.take, arrived))
+                    try:
+                        arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
+                    finally:
+                        await applied
                     await subscription.acknowledge(turn.position)
                     await self._in_thread(turn.keep_up)
         except LOST as error:
