@@ -134,7 +134,7 @@ def projector() -> Figure:
     for _ in range(3):
         with read_model_connection() as connection:
             tables = ", ".join(["checkpoints", *(t for p in registry() for t in p.tables)])
-            connection.execute(psycopg.sql.SQL("TRUNCATE {}").format(psycopg.sql.SQL(tables)))  # type: ignore[arg-type]
+            connection.execute(psycopg.sql.SQL("TRUNCATE {}").format(psycopg.sql.SQL(tables)))
         with worker("run_projections"):
             rates.append(drained(read_model_position, 0, head))
     return Figure(f"projector, catch-up over {head:,} events", "events/s", 10_000, summary(rates))

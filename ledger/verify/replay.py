@@ -22,7 +22,7 @@ def difference(before: dict[str, Any] | None, event: RecordedEvent) -> str | Non
         return f"{event.aggregate_type!r} is no aggregate type"
     from_state, evolve = _AGGREGATES[event.aggregate_type]
     try:
-        fact = from_data(event.event_type, event.data)
+        fact = from_data(event.event_type, event.data, event.schema_version)
         replayed = evolve(None if before is None else from_state(before), fact, format_instant(event.effective_at))
         stored = from_state(event.state)
     except (AssertionError, KeyError, TypeError) as error:

@@ -45,7 +45,9 @@ class LeafCheck:
         reader = TreeReader(conn, after)
         self._tree: CompactRange | None
         try:
-            self._tree = CompactRange(after, [reader.range_hash(s, s + (1 << h)) for s, h in complete_subtrees(0, after)])
+            self._tree = CompactRange(
+                after, [reader.range_hash(s, s + (1 << h)) for s, h in complete_subtrees(0, after)]
+            )
         except TreeIncomplete:
             self._tree = None  # the tile that is missing is reported where it should be
         self._leaves: list[bytes] = []
@@ -117,7 +119,9 @@ def _check_upper_tile(conn: Connection, level: int, index: int, *, is_required: 
     first = index << (TILE_HEIGHT * (level + 1))
     with translated():
         row = conn.execute(_TILES, (level, index, index + 1), binary=True).fetchone()
-        below = conn.execute(sql.READ_TILE_ROOTS, (level - 1, index * TILE_WIDTH, (index + 1) * TILE_WIDTH), binary=True)
+        below = conn.execute(
+            sql.READ_TILE_ROOTS, (level - 1, index * TILE_WIDTH, (index + 1) * TILE_WIDTH), binary=True
+        )
         roots: Sequence[bytes] = [root for (root,) in below]
     if row is None:
         if is_required:
