@@ -92,7 +92,7 @@ class Runner:
                         arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
                     finally:
                         await applied
-                    await subscription.acknowledge(turn.position)
+                    await subscription.acknowledge(is_stored=turn.is_between_commands)
                     await self._in_thread(turn.keep_up)
         except LOST as error:
             log.warning("the stream is away, following the journal", error=str(error) or type(error).__name__)
