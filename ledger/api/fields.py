@@ -19,7 +19,7 @@ from rest_framework import serializers
 from ledger.api.errors import InvalidCharacters, InvalidInstant, MissingField, TextTooLong
 from ledger.domain.currencies import decimals_of
 from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAccountId, InvalidField, TooManyDecimals
-from ledger.domain.events import EXTERNAL
+from ledger.domain.events import TECHNICAL_PREFIXES
 from ledger.domain.instants import parse_instant
 from ledger.domain.money import AMOUNT_DIGITS_MAX, AMOUNT_MINOR_MAX, parse_amount
 
@@ -31,13 +31,16 @@ _RESERVED = (".", "..")
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _FRACTION_DIGITS_MAX = 6
+ID_MAX = 64
 
 
 def account_id(value: object, name: str = "account_id") -> str:
     """Return an account's id. Raises InvalidField, InvalidAccountId."""
     text = _string(value, name)
-    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(EXTERNAL):
-        detail = f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {EXTERNAL}"
+    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(TECHNICAL_PREFIXES):
+        detail = (
+            f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {' '.join(TECHNICAL_PREFIXES)}"
+        )
         raise InvalidAccountId(detail, field=name)
     return text
 
@@ -87,6 +90,17 @@ class StrictField(serializers.Field[Any, Any, Any, Any]):
 class AccountIdField(StrictField):
     def to_internal_value(self, data: object) -> str:
         return account_id(data, self.field_name or "")
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": 64})
+class IdField(StrictField):
+    """The id of something other than an account, as an earlier answer gave it."""
+
+    def to_internal_value(self, data: object) -> str:
+        text = plain_text(data, ID_MAX, self.field_name or "")
+        if not text:
+            raise InvalidField(f"{self.field_name} is not blank", field=self.field_name)
+        return text
 
 
 _AMOUNT_TEXT = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "maxLength": AMOUNT_DIGITS_MAX, "example": "12.50"}

@@ -41,8 +41,8 @@ _BY_DRF_CLASS: dict[type[Exception], type[LedgerError]] = {
 }
 
 
-def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
-    """Return the answer for one error."""
+def body_of(error: LedgerError, *, replayed: bool = False) -> dict[str, Any]:
+    """Return the problem as the JSON object that is answered."""
     title = error.code.replace("_", " ").capitalize()
     body: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
@@ -56,6 +56,12 @@ def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
     body.update(error.fields)
     if replayed:
         body["replayed"] = True
+    return body
+
+
+def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
+    """Return the answer for one error."""
+    body = body_of(error, replayed=replayed)
     # json and not orjson: what is echoed may hold a lone surrogate, which only the former can escape.
     response = HttpResponse(json.dumps(body), content_type=MEDIA_TYPE, status=error.status)
     if error.retryable:
