@@ -7,7 +7,11 @@ class LedgerConfig(AppConfig):
     verbose_name = "Event store"
 
     def ready(self) -> None:
+        from ledger.bus.nudge import nudge
         from ledger.domain import currencies
+        from ledger.engine import batching
 
         for code, decimals in settings.CHRONICLE_CURRENCIES.items():
             currencies.register(code, decimals)
+        # The engine does not know the bus; here the two meet.
+        batching.call_after_commit(nudge)

@@ -9,6 +9,7 @@ and raises an alarm: it would rather stand still than be wrong.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -111,7 +112,7 @@ class Runner:
         """Apply what the bus brought: skip, fill, cut, check, store."""
         known = self._unfinished[-1].position if self._unfinished else self._position
         fresh = _in_order(arrived, known)
-        if fresh is None or fresh and fresh[0].position != known + 1:
+        if fresh is None or (fresh and fresh[0].position != known + 1):
             # Out of order or with a hole: the journal has all of it, in order.
             self._unfinished = []
             self._take_from_journal(connection, max(s.position for s in arrived))
@@ -159,7 +160,7 @@ class Runner:
 def _in_order(arrived: list[Sequenced], known: int) -> list[Sequenced] | None:
     """Return the events after `known`, or None when they are not one gapless rising run."""
     fresh = [s for s in arrived if s.position > known]
-    is_run = all(b.position == a.position + 1 for a, b in zip(fresh, fresh[1:], strict=False))
+    is_run = all(b.position == a.position + 1 for a, b in itertools.pairwise(fresh))
     return fresh if is_run else None
 
 

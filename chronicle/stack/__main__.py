@@ -51,6 +51,13 @@ def _run(output: Output) -> None:
     read_demo(os.environ)
     folder = DataFolder(os.environ.get("CHRONICLE_DATA") or ".chronicle")
     folder.lock()
+    try:
+        _run_in(folder, port, output)
+    finally:
+        folder.unlock()
+
+
+def _run_in(folder: DataFolder, port: int, output: Output) -> None:
     processes = StartedProcesses(folder.path / "processes.json")
     processes.stop_leftovers(output.say)
     if not is_free(port):

@@ -52,6 +52,11 @@ class DataFolder:
         stream.flush()
         self._lock = stream
 
+    def unlock(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
     def secret_key(self) -> str:
         """Return this installation's own SECRET_KEY, made once, so that sessions outlive a restart."""
         path = self.path / "secret_key"

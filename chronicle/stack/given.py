@@ -7,6 +7,7 @@ password.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 
 import nats
@@ -33,7 +34,9 @@ def check_database(variable: str, url: str) -> None:
         raise StackError(f"The database at {place}, named by {variable}, cannot be used: {_reason(error)}.") from error
 
 
-def _reason(error: psycopg.OperationalError) -> str:
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
     lines = str(error).strip().splitlines()
     # psycopg repeats the address in front of the reason, and lists every attempt below the first line.
     return lines[0].split(" failed: ")[-1].rstrip(".") if lines else type(error).__name__
@@ -41,12 +44,11 @@ def _reason(error: psycopg.OperationalError) -> str:
 
 def check_nats(url: str) -> None:
     """**Raises** StackError when no server with JetStream answers there."""
-    place = re.sub(r"//[^@/]*@", "//", url)
+    place = re.sub(r"//[^,]*@", "//", url)
     try:
         asyncio.run(_ask_for_jetstream(url))
     except (OSError, ValueError, nats.errors.Error) as error:
-        reason = str(error).strip() or type(error).__name__
-        raise StackError(f"The NATS server at {place}, named by NATS_URL, cannot be used: {reason}.") from error
+        raise StackError(f"The NATS server at {place}, named by NATS_URL, cannot be used: {_reason(error)}.") from error
 
 
 async def _ask_for_jetstream(url: str) -> None:

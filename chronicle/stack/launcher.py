@@ -66,10 +66,10 @@ class Launcher:
 
     async def _start(self) -> None:
         plan = self._plan
-        if plan.postgres:
-            self._supervise(programs.postgres_program(plan.postgres))
-            await self._until(lambda: asyncio.to_thread(plan.postgres.is_ready), "PostgreSQL", SERVER_TIMEOUT_S)
-            await asyncio.to_thread(plan.postgres.create_databases)
+        if postgres := plan.postgres:
+            self._supervise(programs.postgres_program(postgres))
+            await self._until(lambda: asyncio.to_thread(postgres.is_ready), "PostgreSQL", SERVER_TIMEOUT_S)
+            await asyncio.to_thread(postgres.create_databases)
         if plan.nats:
             assert self._nats_program is not None, "an embedded nats-server has a program"
             self._supervise(programs.nats_program(plan.nats, self._nats_program))

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from chronicle.stack.files import write_private
+from chronicle.stack.processes import is_alive, stop
 
 STOP_TIMEOUT_S = 30.0
 # The kernel's boot time, from which start times are counted, moves when the clock is set.
@@ -48,7 +49,8 @@ class StartedProcesses:
         for name, record in reversed(records.items()):
             if process := _find(int(record["pid"]), float(record["started"])):
                 say(f"stopping {name} (pid {process.pid}), which outlived its launcher")
-                _stop(process, int(record["stop_signal"]))
+                if not stop(process, int(record["stop_signal"]), STOP_TIMEOUT_S):
+                    stop(process, signal.SIGKILL, STOP_TIMEOUT_S)
         self._write()
 
     def _write(self) -> None:
@@ -61,15 +63,4 @@ def _find(pid: int, started: float) -> psutil.Process | None:
         is_same = abs(process.create_time() - started) < CLOCK_TOLERANCE_S
     except psutil.NoSuchProcess:
         return None
-    return process if is_same else None
-
-
-def _stop(process: psutil.Process, stop_signal: int) -> None:
-    try:
-        process.send_signal(stop_signal)
-        process.wait(STOP_TIMEOUT_S)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_TIMEOUT_S)
+    return process if is_same and is_alive(process) else None

@@ -24,6 +24,7 @@ import psycopg
 from psycopg import sql
 
 from chronicle.stack.errors import StackError
+from chronicle.stack.processes import is_alive, stop
 from chronicle.stack.socket_folder import private_socket_folder
 from chronicle.stack.system_user import SystemUser, make_readable, make_traversable, server_user
 
@@ -169,14 +170,8 @@ def _stop_orphan(data_dir: Path) -> None:
         pid_file.unlink(missing_ok=True)
         return
     for fast_then_immediate in (signal.SIGINT, signal.SIGQUIT):
-        try:
-            process.send_signal(fast_then_immediate)
-            process.wait(ORPHAN_STOP_TIMEOUT_S)
-        except psutil.NoSuchProcess:
+        if stop(process, fast_then_immediate, ORPHAN_STOP_TIMEOUT_S):
             return
-        except psutil.TimeoutExpired:
-            continue
-        return
     raise StackError(f"A PostgreSQL server (pid {process.pid}) already uses {data_dir} and does not stop.")
 
 
@@ -185,9 +180,9 @@ def _postmaster(pid_file: Path, data_dir: Path) -> psutil.Process | None:
     try:
         process = psutil.Process(int(first_line))
         is_ours = "postgres" in process.name() and str(data_dir) in process.cmdline()
-    except (ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+    except (ValueError, psutil.NoSuchProcess):
         return None
-    return process if is_ours else None
+    return process if is_ours and is_alive(process) else None
 
 
 def _socket_dir(data_dir: Path, user: SystemUser | None) -> Path:

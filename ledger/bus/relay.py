@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 import structlog
 from nats.aio.client import Client
-
 from nats.js.errors import NotFoundError
 
 from ledger.bus.envelope import NUDGE_SUBJECT, STREAM

@@ -139,7 +139,9 @@ def _check_open(account_id: str, account: Account, effective_at: datetime) -> No
         raise AccountFrozen(f"account {account_id} is frozen", account_id=account_id)
     if effective_at < parse_instant(account.opened_at):
         raise EffectiveBeforeOpening(
-            f"account {account_id} was opened at {account.opened_at}", account_id=account_id, opened_at=account.opened_at
+            f"account {account_id} was opened at {account.opened_at}",
+            account_id=account_id,
+            opened_at=account.opened_at,
         )
 
 
