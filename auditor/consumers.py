@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,7 +21,7 @@ from auditor.backpressure import Backpressure
 from auditor.feed import TooManySubscribers, feed_of_this_process, in_thread
 from auditor.handshake import may_follow, user_of
 from auditor.live_events import Filter, LiveEvent
-from auditor.subscription import Subscription
+from auditor.subscription import EVENTS_PER_FRAME_MAX, Subscription
 from ledger.domain.events import EVENT_TYPES
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
@@ -30,6 +31,8 @@ BAD_PARAMETERS, NOT_SIGNED_IN, NO_ROLE, TOO_MANY, UNAVAILABLE = 4400, 4401, 4403
 FRAME_INTERVAL_S = 0.05
 # How long a withdrawn token or an ended session goes on seeing events.
 RECHECK_S = 30.0
+# `only=status` leaves the events out, for pages that show numbers.
+PARAMETERS = ("after", "event_type", "aggregate_id", "only")
 AGGREGATE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 POSITION = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -40,6 +43,15 @@ class Refused(Exception):
     def __init__(self, close_code: int, code: str, error: str) -> None:
         super().__init__(error)
         self.close_code, self.code, self.error = close_code, code, error
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for. `after`: the position to begin after, the head when none was given."""
+
+    after: int
+    wanted: Filter
+    is_status_only: bool
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
@@ -59,13 +71,15 @@ class EventsConsumer(AsyncWebsocketConsumer):
     async def _serve(self) -> None:
         try:
             user = await self._authorised_user()
-            after, wanted = await self._parameters()
+            request = await self._request()
+            wanted = request.wanted
             if wanted.aggregate_id:
                 path = f"{self.scope['path']}?{self.scope['query_string'].decode()}"
                 await in_thread(access_log.record, user, access_log.ACCOUNT, wanted.aggregate_id, path)
             feed = feed_of_this_process()
             async with feed.running(), asyncio.TaskGroup() as group:
-                group.create_task(self._send_events(Subscription(feed, after, wanted)))
+                if not request.is_status_only:
+                    group.create_task(self._send_events(Subscription(feed, request.after, wanted)))
                 group.create_task(self._send_status())
                 group.create_task(self._recheck())
         except* Refused as group_of_refusals:
@@ -83,12 +97,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
             raise Refused(NO_ROLE, "no_role", "Following events takes the role of an auditor or an operator.")
         return user
 
-    async def _parameters(self) -> tuple[int, Filter]:
-        """Return the position to begin after (the head, when none is given) and the filter."""
+    async def _request(self) -> Request:
         given = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if unknown := given.keys() - {"after", "event_type", "aggregate_id"}:
-            raise _bad(f"unknown parameter {min(unknown)!r}; there are after, event_type and aggregate_id")
-        after, event_type, aggregate_id = (given.get(n, [""])[-1] for n in ("after", "event_type", "aggregate_id"))
+        if unknown := given.keys() - set(PARAMETERS):
+            raise _bad(f"unknown parameter {min(unknown)!r}; there are {', '.join(PARAMETERS)}")
+        after, event_type, aggregate_id, only = (given.get(name, [""])[-1] for name in PARAMETERS)
+        if only not in ("", "status"):
+            raise _bad("only is status, or left out")
         if event_type and event_type not in EVENT_TYPES:
             raise _bad(f"event_type is one of {', '.join(EVENT_TYPES)}")
         if aggregate_id and not AGGREGATE_ID.fullmatch(aggregate_id):
@@ -98,13 +113,15 @@ class EventsConsumer(AsyncWebsocketConsumer):
         head = await in_thread(journal.head)
         if after and int(after) > head.position:
             raise _bad(f"after is {after}, and the journal ends at {head.position}: is this the same ledger?")
-        return int(after) if after else head.position, Filter(event_type, aggregate_id)
+        return Request(int(after) if after else head.position, Filter(event_type, aggregate_id), only == "status")
 
     async def _send_events(self, subscription: Subscription) -> None:
         while True:
             await self._pressure.relieved()
-            await self.send(text_data=events_frame(await subscription.next_batch()))
-            await asyncio.sleep(FRAME_INTERVAL_S)
+            batch = await subscription.next_batch()
+            await self.send(text_data=events_frame(batch))
+            if len(batch) < EVENTS_PER_FRAME_MAX:
+                await asyncio.sleep(FRAME_INTERVAL_S)
 
     async def _send_status(self) -> None:
         while True:

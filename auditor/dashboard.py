@@ -6,10 +6,17 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from auditor.status import read_status
+from auditor.status import Status, read_status, recent_rates
 
 
 def add_status(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the status to the dashboard's context; unfold calls this."""
     status = read_status()
-    return {**context, "status": status, "status_json": status.as_json()}
+    rates = [] if "event_store" in status.unavailable else recent_rates()
+    return {**context, "status": status, "rates": rates, "alarms": alarms(status)}
+
+
+def alarms(status: Status) -> list[str]:
+    """Return what is wrong, a sentence each. static/ledger/dashboard.js says the same."""
+    stopped = [f"The projection {p.name} stands still: {p.alarm}" for p in status.projections if p.alarm]
+    return stopped + [f"The {name.replace('_', ' ')} does not answer." for name in status.unavailable]

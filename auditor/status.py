@@ -23,6 +23,7 @@ from projections.models import Checkpoint
 RATE_WINDOW_S = 10
 RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
 OUTBOX_COUNTED_MAX = 10_000
+RECENT_S, RECENT_EVENTS_MAX = 120, 20_000  # what a chart begins with, read once a page
 
 _HEAD = """
 SELECT coalesce(max(position), 0), clock_timestamp() FROM (SELECT position FROM journal ORDER BY position DESC LIMIT 1) AS head
@@ -31,6 +32,11 @@ _RATE = f"""
 SELECT count(*), min(sequenced_at)
 FROM (SELECT sequenced_at FROM journal ORDER BY position DESC LIMIT {RATE_EVENTS_MAX}) AS newest
 WHERE sequenced_at > clock_timestamp() - interval '{RATE_WINDOW_S} seconds'
+"""
+_RECENT = f"""
+SELECT floor(extract(epoch FROM clock_timestamp() - sequenced_at))::int AS age_s, count(*)
+FROM (SELECT sequenced_at FROM journal ORDER BY position DESC LIMIT {RECENT_EVENTS_MAX}) AS newest
+WHERE sequenced_at > clock_timestamp() - interval '{RECENT_S} seconds' GROUP BY 1
 """
 _WAITING = f"SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT {OUTBOX_COUNTED_MAX}) AS counted"
 _SEQUENCED_AT = "SELECT sequenced_at FROM journal WHERE position = %s"
@@ -139,3 +145,10 @@ def _age_ms(position: int, now: datetime) -> int:
 def _read_books() -> dict[str, Any]:
     books = BOOKS.read()
     return {"accounts": books.accounts, "totals": list(books.totals), "is_balanced": books.is_balanced}
+
+
+def recent_rates() -> list[int]:
+    """Return how many events were sequenced in each of the last RECENT_S seconds, the oldest first."""
+    with connection() as conn, translated():
+        counts = dict(conn.execute(_RECENT).fetchall())
+    return [counts.get(age_s, 0) for age_s in reversed(range(RECENT_S))]

@@ -131,6 +131,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Every event, as it happened",
     "SITE_SYMBOL": "history_edu",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ledger/icon.svg")}],
+    "SITE_URL": None,  # there is no other site to go back to
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "auditor.dashboard.add_status",

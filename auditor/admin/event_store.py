@@ -24,6 +24,7 @@ from auditor.admin.formats import (
     link,
     list_link,
     live_link,
+    short_id,
 )
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal
@@ -46,10 +47,10 @@ def _position(event: Event) -> SafeString:
 class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
     account_fields = exact_search = ("aggregate_id", "event_id")
-    search_help_text = "An account's id or an event's id, whole"
+    search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."
     list_display = (
-        column("Event", lambda event: event.event_id),
+        column("Event", lambda event: short_id(event.event_id)),
         _event_type,
         column("Account", _aggregate),
         "version",
@@ -106,7 +107,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     exact_search = ("position", "aggregate_id")
     account_fields = ("aggregate_id",)
-    search_help_text = "A position or an account's id, whole"
+    search_help_text = "Position or account id"
     hint = "The total order over all events: gapless from 1, newest first. Each running hash seals all before it."
     list_filter = (EventTypeFilter, LateFilter)
     list_display = (
@@ -114,7 +115,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         _event_type,
         column("Account", _aggregate),
         "version",
-        column("Event", lambda entry: link("ledger_event_change", entry.event_id, f"{str(entry.event_id)[:8]}…")),
+        column("Event", lambda entry: link("ledger_event_change", entry.event_id, short_id(entry.event_id))),
         column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
         instant_column("sequenced_at", "Sequenced at (UTC)"),
         hash_column("running_hash", "Running hash", short=True),
@@ -157,7 +158,6 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
-    exact_search = ("refusal_id",)
     hint = "Commands that a rule of the books refused, newest first. They changed nothing."
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),

@@ -17,9 +17,11 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
 
 from ledger.domain.money import format_minor
 
+ID_DIGITS_SHORT = 8
 Column = Callable[[Any], Any]
 NOTHING = mark_safe('<span class="ledger-nothing">–</span>')
 HASH_DIGITS_SHORT = 12  # enough to tell two apart at a glance; the whole one is in the title
@@ -47,8 +49,8 @@ def instant(value: datetime | None) -> SafeString:
         return NOTHING
     value = value.astimezone(UTC)
     return format_html(
-        '<time class="ledger-instant" datetime="{}">{} {}<span class="ledger-micros">.{:06d}</span></time>',
-        value.isoformat(), f"{value:%Y-%m-%d}", f"{value:%H:%M:%S}", value.microsecond,
+        '<time class="ledger-instant" datetime="{}">{} {}<span class="ledger-micros">.{}</span></time>',
+        value.isoformat(), f"{value:%Y-%m-%d}", f"{value:%H:%M:%S}", f"{value.microsecond:06d}",
     )  # fmt: skip
 
 
@@ -63,6 +65,11 @@ def digest(value: bytes | memoryview, *, short: bool = False) -> SafeString:
 def pretty_json(value: Any) -> SafeString:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre class="ledger-json" tabindex="0">{}</pre>', text)
+
+
+def short_id(value: Any) -> SafeString:
+    """Return the beginning of a uuid, the whole of it in the title."""
+    return format_html('<span class="ledger-id" title="{}">{}…</span>', value, str(value)[:ID_DIGITS_SHORT])
 
 
 def badge(text: str, tone: str = "plain") -> SafeString:
@@ -98,14 +105,18 @@ def account_link(account_id: str) -> SafeString:
     return link("projections_account_change", account_id)
 
 
-def column(description: str, show: Callable[[Any], Any]) -> Column:
-    """Return a column for `list_display` and `fieldsets` that shows what a function makes of a row."""
+def column(description: str, show: Callable[[Any], Any], kind: str = "shown") -> Column:
+    """Return a column for `list_display` and `fieldsets` that shows what a function makes of a row.
+
+    `kind` is in the cell's class, `field-<kind>_…`, for the style sheet.
+    """
 
     def cell(row: Model) -> Any:
         return show(row)
 
     cell.short_description = description  # type: ignore[attr-defined]
-    cell.__name__ = description.lower().replace(" ", "_")
+    # Not a field's own name: Django would show that field's help text beneath.
+    cell.__name__ = f"{kind}_{slugify(description).replace('-', '_')}"
     return cell
 
 
@@ -122,4 +133,4 @@ def json_column(field: str, description: str) -> Column:
 
 
 def money_column(field: str, description: str, *, signed: bool = False) -> Column:
-    return column(description, lambda row: money(getattr(row, field), row.currency, signed=signed))
+    return column(description, lambda row: money(getattr(row, field), row.currency, signed=signed), kind="money")

@@ -61,6 +61,11 @@ class KeysetChangeList(ChangeList):
         not_beyond_within = Q(**{name: value}) & ~Q(**{_beyond(*last): last[2]})
         return at_or_beyond & ~not_beyond_within
 
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # Neither number is one, so the templates must not set one against the other.
+        self.full_result_count = self.result_count
+
     @property
     def next_url(self) -> str:
         """The address of the next page, or nothing when this one is not full."""

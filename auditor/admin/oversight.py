@@ -28,7 +28,7 @@ def _subject(entry: AccessLogEntry) -> SafeString:
 class AccessLogEntryAdmin(ReadOnlyAdmin):
     keyset = ("-id",)
     exact_search = ("subject_id",)
-    search_help_text = "The id of an account, an event or a transfer, whole"
+    search_help_text = "Account, event or transfer id"
     hint = "Every look at an account, an event or a transfer, newest first: pages, API calls and websockets."
     list_select_related = ("user",)
     list_display = (

@@ -22,6 +22,7 @@ from auditor.admin.formats import (
     live_link,
     money,
     money_column,
+    short_id,
 )
 from projections.models import Account, Checkpoint, Transaction, Transfer
 
@@ -41,16 +42,19 @@ def _available(account: Account) -> SafeString:
     return money(available_minor, account.currency)
 
 
+_AVAILABLE = column("Available", _available, kind="money")
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     keyset = ("account_id",)
     account_fields = exact_search = ("account_id",)
-    search_help_text = "An account's id, whole"
+    search_help_text = "Account id"
     hint = "The latest state of each account."
     list_filter = (CurrencyFilter,)
     change_form_after_template = "auditor/statement.html"
     list_display = (
-        "account_id", "owner_name", money_column("balance_minor", "Balance"), column("Available", _available), _status,
+        "account_id", "owner_name", money_column("balance_minor", "Balance"), _AVAILABLE, _status,
         "version", instant_column("updated_at", "Last event at (UTC)"),
     )  # fmt: skip
     detail = (
@@ -59,7 +63,7 @@ class AccountAdmin(ReadOnlyAdmin):
             (
                 "account_id", "owner_name", _status, money_column("balance_minor", "Balance"),
                 money_column("held_minor", "Held"), money_column("overdraft_limit_minor", "Overdraft limit"),
-                column("Available", _available), "version", _position, instant_column("opened_at", "Opened at (UTC)"),
+                _AVAILABLE, "version", _position, instant_column("opened_at", "Opened at (UTC)"),
                 instant_column("updated_at", "Last event at (UTC)"),
             ),
         ),
@@ -101,7 +105,7 @@ class TransactionAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     exact_search = ("position", "event_id", "account_id")
     account_fields = ("account_id",)
-    search_help_text = "An account's id, an event's id or a position, whole"
+    search_help_text = "Account id, event id or position"
     hint = "One line for each event that moved money, newest first, with the balance it left."
     list_display = (
         "position",
@@ -136,10 +140,10 @@ class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     exact_search = ("transfer_id", "from_account_id", "to_account_id")
     account_fields = ("from_account_id", "to_account_id")
-    search_help_text = "A transfer's id or an account's id, whole"
+    search_help_text = "Transfer or account id"
     hint = "Money from one account to another, as one thing, newest first."
     list_display = (
-        "transfer_id",
+        column("Transfer", lambda transfer: short_id(transfer.transfer_id)),
         column("From", lambda transfer: account_link(transfer.from_account_id)),
         column("To", lambda transfer: account_link(transfer.to_account_id)),
         _amount, _status, "description", _recorded_at, _position,
