@@ -24,8 +24,8 @@ class Backpressure:
 
     async def relieved(self) -> None:
         """Return when so little waits for the client that it can be sent more."""
-        while self.waiting_bytes() > WAITING_BYTES_MAX:
-            await asyncio.sleep(CHECK_S)
+        while self.waiting_bytes() > WAITING_BYTES_MAX:  # noqa: ASYNC110
+            await asyncio.sleep(CHECK_S)  # a socket's buffer tells nobody when it empties
 
     def waiting_bytes(self) -> int:
         transport = getattr(self._protocol, "transport", None)

@@ -17,22 +17,13 @@ from typing import Any
 from babel.numbers import format_currency, get_currency_name
 from django.db import connections
 
+from auditor import sql
 from ledger.domain.currencies import decimals_of
 from ledger.domain.money import format_minor
 
 LOCALE = "en_US"
 AGE_S_MIN = 0.9  # a status each second gets new numbers each second
 COST_SHARE = 20  # of the time at most one part in this many goes into adding up
-
-_SUMS = """
-SELECT currency, sum(accounts), sum(balance_minor), sum(moved_minor)
-FROM (
-    SELECT currency, 1 AS accounts, balance_minor, 0 AS moved_minor FROM accounts
-    UNION ALL
-    SELECT currency, 0, 0, amount_minor FROM transactions
-) AS books
-GROUP BY currency ORDER BY currency
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,7 @@ BOOKS = CachedBooks()
 
 def _rows() -> Iterable[Any]:
     with connections["read_model"].cursor() as cursor:
-        cursor.execute(_SUMS)
+        cursor.execute(sql.BOOKS)
         return list(cursor.fetchall())
 
 

@@ -111,7 +111,7 @@ class Feed:
 
     async def _begin(self) -> None:
         """Come to the head before anything is followed, however long the journal is away."""
-        while not await self._fill():
+        while not await self._fill():  # noqa: ASYNC110 (there is nothing to wait for but the time of the next try)
             await asyncio.sleep(POLL_S)
 
     async def _poll(self) -> None:

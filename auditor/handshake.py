@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from asgiref.typing import ASGI3Application, Scope
 from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.security.websocket import AllowedHostsOriginValidator
@@ -31,25 +30,23 @@ class TokenOrSameOrigin:
         self._of_browser = AllowedHostsOriginValidator(CookieMiddleware(application))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        application: ASGI3Application = self._with_token if _token(scope) else self._of_browser
+        application = self._with_token if _token(scope) else self._of_browser
         return await application(scope, receive, send)
 
 
-async def user_of(scope: Scope) -> Any:
+async def user_of(scope: Any) -> Any:
     """Return who this is as of now, anonymous if nobody: a token may be withdrawn, a session end."""
     if token := _token(scope):
-        return await _user_of_token(token)
+        return await database_sync_to_async(_user_of_token)(token)
     store = import_module(settings.SESSION_ENGINE).SessionStore
-    key = scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME)  # type: ignore[union-attr]
+    key = scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME)
     return await get_user({"session": store(key)})
 
 
-@database_sync_to_async
-def may_follow(user: Any) -> bool:
-    return has_role(user, *READERS)
+async def may_follow(user: Any) -> bool:
+    return bool(await database_sync_to_async(has_role)(user, *READERS))
 
 
-@database_sync_to_async
 def _user_of_token(token: bytes) -> Any:
     try:
         user, _ = TokenAuthentication().authenticate_credentials(token)

@@ -50,6 +50,9 @@ class Filter:
     event_type: str = ""
     aggregate_id: str = ""
 
+    def __bool__(self) -> bool:
+        return bool(self.event_type or self.aggregate_id)
+
     def accepts(self, event: LiveEvent) -> bool:
         return self.event_type in ("", event.event_type) and self.aggregate_id in ("", event.aggregate_id)
 

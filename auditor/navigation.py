@@ -51,9 +51,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "title": title,
             "separator": bool(title),
-            "items": [
-                {"title": name, "icon": icon, "link": reverse(f"admin:{page}")} for name, icon, page in pages
-            ],
+            "items": [{"title": name, "icon": icon, "link": reverse(f"admin:{page}")} for name, icon, page in pages],
         }
         for title, is_allowed, pages in groups
         if is_allowed(request)

@@ -1,8 +1,8 @@
 """The numbers that say how the ledger is doing, as the dashboard shows them and a websocket's status frame carries.
 
-`docs/` explains them to a reader; in short: `lag_events` is the head's position minus the slowest checkpoint,
-`lag_ms` how long the slowest projection took to show the last event, or how old the first one is that it has
-not shown yet. A database that does not answer is named in `unavailable`; its numbers are then missing, never old.
+`lag_events` is the head's position minus the slowest checkpoint; `lag_ms` is how long the slowest projection took
+to show the last event, or how old the first one is that it has not shown yet. A database that does not answer is
+named in `unavailable`; its numbers are then missing, never old.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import django.db
 from django.utils import timezone
 
+from auditor import sql
 from auditor.books import BOOKS, Total
 from ledger.domain.instants import format_instant
 from ledger.errors import StoreUnavailable
@@ -23,23 +24,7 @@ from projections.models import Checkpoint
 RATE_WINDOW_S = 10
 RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
 OUTBOX_COUNTED_MAX = 10_000
-RECENT_S, RECENT_EVENTS_MAX = 120, 20_000  # what a chart begins with, read once a page
-
-_HEAD = """
-SELECT coalesce(max(position), 0), clock_timestamp() FROM (SELECT position FROM journal ORDER BY position DESC LIMIT 1) AS head
-"""
-_RATE = f"""
-SELECT count(*), min(sequenced_at)
-FROM (SELECT sequenced_at FROM journal ORDER BY position DESC LIMIT {RATE_EVENTS_MAX}) AS newest
-WHERE sequenced_at > clock_timestamp() - interval '{RATE_WINDOW_S} seconds'
-"""
-_RECENT = f"""
-SELECT floor(extract(epoch FROM clock_timestamp() - sequenced_at))::int AS age_s, count(*)
-FROM (SELECT sequenced_at FROM journal ORDER BY position DESC LIMIT {RECENT_EVENTS_MAX}) AS newest
-WHERE sequenced_at > clock_timestamp() - interval '{RECENT_S} seconds' GROUP BY 1
-"""
-_WAITING = f"SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT {OUTBOX_COUNTED_MAX}) AS counted"
-_SEQUENCED_AT = "SELECT sequenced_at FROM journal WHERE position = %s"
+RECENT_S, RECENT_EVENTS_MAX = 121, 20_000  # what a chart begins with, read once a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,85 +55,87 @@ class Status:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    head_position: int
+    events_per_second: float
+    outbox_waiting: int
+    now: datetime
+
+
 def read_status(is_stream_connected: bool | None = None) -> Status:
     """Return the numbers as of now. It never fails: what cannot be read is named in the answer."""
     numbers: dict[str, Any] = {"at": format_instant(timezone.now()), "is_stream_connected": is_stream_connected}
     unavailable = []
+    journal = None
     try:
         journal = _read_journal()
-    except StoreUnavailable:
-        journal = None
-        unavailable.append("event_store")
-    else:
         numbers |= {
             "head_position": journal.head_position,
             "events_per_second": journal.events_per_second,
             "outbox_waiting": journal.outbox_waiting,
         }
-    try:
-        numbers |= _read_projections(journal)
-        numbers |= _read_books()
-    except django.db.OperationalError:
-        unavailable.append("read_model")
     except StoreUnavailable:
         unavailable.append("event_store")
+    try:
+        projections = _read_projections(None if journal is None else journal.head_position)
+        books = BOOKS.read()
+    except django.db.OperationalError:
+        return Status(**numbers, unavailable=[*unavailable, "read_model"])
+    numbers |= {
+        "projections": projections,
+        "accounts": books.accounts,
+        "totals": list(books.totals),
+        "is_balanced": books.is_balanced,
+    }
+    if journal is not None and projections:
+        try:
+            numbers |= _lag(projections, journal)
+        except StoreUnavailable:
+            unavailable.append("event_store")
     return Status(**numbers, unavailable=unavailable)
-
-
-@dataclass(frozen=True, slots=True)
-class _Journal:
-    head_position: int
-    now: datetime
-    events_per_second: float
-    outbox_waiting: int
-
-
-def _read_journal() -> _Journal:
-    with connection() as conn, translated(), conn.pipeline():
-        head, rate, waiting = conn.execute(_HEAD), conn.execute(_RATE), conn.execute(_WAITING)
-        head_position, now = head.fetchone() or (0, None)
-        count, since = rate.fetchone() or (0, None)
-        (outbox_waiting,) = waiting.fetchone() or (0,)
-    # A full sample spans less than the window: then its own span is the measure.
-    span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
-    return _Journal(head_position, now, round(count / span_s, 1), outbox_waiting)
-
-
-def _read_projections(journal: _Journal | None) -> dict[str, Any]:
-    rows = Checkpoint.objects.order_by("projection")
-    projections = [
-        ProjectionStatus(
-            name=row.projection,
-            position=row.position,
-            # The checkpoint was read after the head, so it may be beyond it.
-            lag_events=None if journal is None else max(0, journal.head_position - row.position),
-            lag_ms=row.lag_ms,
-            alarm=row.alarm,
-        )
-        for row in rows
-    ]
-    if journal is None or not projections:
-        return {"projections": projections}
-    slowest = min(projections, key=lambda projection: projection.position)
-    lag_ms = max(projection.lag_ms for projection in projections)
-    if slowest.lag_events:
-        lag_ms = max(lag_ms, _age_ms(slowest.position + 1, journal.now))
-    return {"projections": projections, "lag_events": slowest.lag_events, "lag_ms": lag_ms}
-
-
-def _age_ms(position: int, now: datetime) -> int:
-    with connection() as conn, translated():
-        row = conn.execute(_SEQUENCED_AT, (position,)).fetchone()
-    return max(0, int((now - row[0]).total_seconds() * 1000)) if row else 0
-
-
-def _read_books() -> dict[str, Any]:
-    books = BOOKS.read()
-    return {"accounts": books.accounts, "totals": list(books.totals), "is_balanced": books.is_balanced}
 
 
 def recent_rates() -> list[int]:
     """Return how many events were sequenced in each of the last RECENT_S seconds, the oldest first."""
     with connection() as conn, translated():
-        counts = dict(conn.execute(_RECENT).fetchall())
+        counts = dict(conn.execute(sql.COUNTS_BY_AGE, (RECENT_EVENTS_MAX, RECENT_S)).fetchall())
     return [counts.get(age_s, 0) for age_s in reversed(range(RECENT_S))]
+
+
+def _read_journal() -> _Journal:
+    with connection() as conn, translated(), conn.pipeline():
+        head = conn.execute(sql.HEAD_POSITION)
+        rate = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S))
+        waiting = conn.execute(sql.OUTBOX_WAITING, (OUTBOX_COUNTED_MAX,))
+        ((head_position,),) = head.fetchall()
+        ((count, since, now),) = rate.fetchall()
+        ((outbox_waiting,),) = waiting.fetchall()
+    # A full sample spans less than the window: then its own span is the measure.
+    span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
+    return _Journal(head_position, round(count / span_s, 1), outbox_waiting, now)
+
+
+def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
+    return [
+        ProjectionStatus(
+            name=row.projection,
+            position=row.position,
+            # The checkpoint was read after the head, so it may be beyond it.
+            lag_events=None if head_position is None else max(0, head_position - row.position),
+            lag_ms=row.lag_ms,
+            alarm=row.alarm,
+        )
+        for row in Checkpoint.objects.order_by("projection")
+    ]
+
+
+def _lag(projections: list[ProjectionStatus], journal: _Journal) -> dict[str, int | None]:
+    slowest = min(projections, key=lambda projection: projection.position)
+    lag_ms = max(projection.lag_ms for projection in projections)
+    if slowest.lag_events:
+        with connection() as conn, translated():
+            row = conn.execute(sql.SEQUENCED_AT, (slowest.position + 1,)).fetchone()
+        if row is not None:
+            lag_ms = max(lag_ms, int((journal.now - row[0]).total_seconds() * 1000))
+    return {"lag_events": slowest.lag_events, "lag_ms": lag_ms}

@@ -28,5 +28,5 @@ def live(request: HttpRequest) -> HttpResponse:
         # A browser's own table of currencies may differ from the ledger's.
         "decimals": {code: currencies.decimals_of(code) for code in currencies.codes()},
     }
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     return TemplateResponse(request, "auditor/live.html", context)

@@ -42,6 +42,9 @@ def _available(account: Account) -> SafeString:
     return money(available_minor, account.currency)
 
 
+_projection_state = column(
+    "State", lambda checkpoint: badge("stopped", "danger") if checkpoint.alarm else badge("running", "good")
+)
 _AVAILABLE = column("Available", _available, kind="money")
 
 
@@ -173,7 +176,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
     list_display = (
         "projection", _position, column("Last lag", lambda checkpoint: f"{checkpoint.lag_ms} ms"),
         hash_column("running_hash", "Running hash", short=True),
-        column("State", lambda checkpoint: badge("stopped", "danger") if checkpoint.alarm else badge("running", "good")),
+        _projection_state,
         instant_column("updated_at", "Updated at (UTC)"),
     )  # fmt: skip
     detail = (

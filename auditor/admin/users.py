@@ -69,7 +69,11 @@ class UserAdmin(AdministratorsOnly, DjangoUserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         # Or whoever manages users could make themselves, or anybody, more than they are.
-        return ("last_login", "date_joined") if request.user.is_superuser else ("last_login", "date_joined", "is_superuser")
+        return (
+            ("last_login", "date_joined")
+            if request.user.is_superuser
+            else ("last_login", "date_joined", "is_superuser")
+        )
 
 
 def _is_within_reach(request: HttpRequest, user: Any) -> bool:

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,20 +14,28 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='AccessLogEntry',
+            name="AccessLogEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(help_text='account, event or transfer', max_length=16)),
-                ('subject_id', models.CharField(help_text='the id of what was looked at', max_length=64)),
-                ('path', models.CharField(help_text='where: the page, the API call or the websocket', max_length=500)),
-                ('at', models.DateTimeField()),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(help_text="account, event or transfer", max_length=16)),
+                ("subject_id", models.CharField(help_text="the id of what was looked at", max_length=64)),
+                ("path", models.CharField(help_text="where: the page, the API call or the websocket", max_length=500)),
+                ("at", models.DateTimeField()),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'look',
-                'verbose_name_plural': 'access log',
-                'db_table': 'access_log',
-                'indexes': [models.Index(fields=['kind', 'subject_id', '-id'], name='access_log_by_subject'), models.Index(fields=['user', '-id'], name='access_log_by_user')],
+                "verbose_name": "look",
+                "verbose_name_plural": "access log",
+                "db_table": "access_log",
+                "indexes": [
+                    models.Index(fields=["kind", "subject_id", "-id"], name="access_log_by_subject"),
+                    models.Index(fields=["user", "-id"], name="access_log_by_user"),
+                ],
             },
         ),
     ]

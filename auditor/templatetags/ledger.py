@@ -12,7 +12,7 @@ SECOND_MS, MINUTE_MS = 1_000, 60_000
 @register.filter
 def figure(number: int | float | None) -> str:
     """Return 12345.0 as 12,345 and 0.5 as 0.5."""
-    if number is None or number == "":
+    if not isinstance(number, int | float):  # a variable that the template was not given is an empty string
         return UNKNOWN
     return f"{int(number):,}" if number == int(number) else f"{number:,.1f}"
 
