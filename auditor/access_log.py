@@ -1,6 +1,6 @@
 """Records every look at an account, an event or a transfer, whichever door it came through.
 
-The portal's pages and the websocket call `record`; the API's reads are recorded by `AccessLogMiddleware`,
+The portal's pages and the websocket call `record`; the API's reads are recorded by the middleware below,
 because nothing on the write or read side may know the portal. An entry is made before the page is shown and
 after an API call has succeeded.
 """
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.decorators import sync_and_async_middleware
 
 from auditor.models import AccessLogEntry
+from auditor.threads import in_thread
 
 ACCOUNT, EVENT, TRANSFER = "account", "event", "transfer"
 PATH_LENGTH_MAX = 500  # the column's
@@ -39,23 +42,35 @@ def record(user: Any, kind: str, subject_id: str, path: str) -> None:
     )
 
 
-class AccessLogMiddleware:
-    """Records the API's successful reads of one account, event or transfer."""
+@sync_and_async_middleware
+def log_api_reads(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware that records the API's successful reads of one account, event or transfer."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if request.method == "GET" and request.path.startswith(API_PREFIX) and response.status_code == 200:
-            self._record(request)
+    def read(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = get_response(request)
+        _record_api_read(request, response)
         return response
 
-    def _record(self, request: HttpRequest) -> None:
-        # The API framework puts the token's user on the request; a call without one has read nothing of anybody.
-        if not request.user.is_authenticated or request.resolver_match is None:
-            return
-        named = {**request.GET.dict(), **request.resolver_match.kwargs}
-        for argument, kind in KIND_BY_ARGUMENT.items():
-            if subject_id := named.get(argument):
-                record(request.user, kind, str(subject_id), request.get_full_path())
+    async def read_async(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = await get_response(request)
+        if _subjects(request, response):
+            await in_thread(_record_api_read, request, response)
+        return response
+
+    return read_async if iscoroutinefunction(get_response) else read
+
+
+def _record_api_read(request: HttpRequest, response: HttpResponse) -> None:
+    for kind, subject_id in _subjects(request, response):
+        # The API puts the user of the request's token here; a call without one has read nothing of anybody.
+        if request.user.is_authenticated:
+            record(request.user, kind, subject_id, request.get_full_path())
+
+
+def _subjects(request: HttpRequest, response: HttpResponse) -> list[tuple[str, str]]:
+    """Return kind and id of whatever a call has read, by the names in its address and its query string."""
+    is_read = request.method == "GET" and request.path.startswith(API_PREFIX) and response.status_code == 200
+    if not is_read or request.resolver_match is None:
+        return []
+    named = {**request.GET.dict(), **request.resolver_match.kwargs}
+    return [(kind, str(named[argument])) for argument, kind in KIND_BY_ARGUMENT.items() if named.get(argument)]

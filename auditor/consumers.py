@@ -15,11 +15,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from auditor import access_log
 from auditor.backpressure import Backpressure
-from auditor.feed import TooManySubscribers, feed_of_this_process, in_thread
+from auditor.feed import TooManySubscribers, feed_of_this_process
 from auditor.handshake import may_follow, user_of
 from auditor.live_events import LiveEvent
 from auditor.request import NO_ROLE, NOT_SIGNED_IN, TOO_MANY, UNAVAILABLE, Refused, parse
 from auditor.subscription import EVENTS_PER_FRAME_MAX, Subscription
+from auditor.threads import in_thread
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
 
@@ -60,7 +61,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             feed = feed_of_this_process()
             async with feed.running(), asyncio.TaskGroup() as group:
                 if not request.is_status_only:
-                    group.create_task(self._send_events(Subscription(feed, request.after, wanted)))
+                    group.create_task(self._send_events(Subscription(feed, request.after, request.wanted)))
                 group.create_task(self._send_status())
                 group.create_task(self._recheck())
         except* Refused as group_of_refusals:

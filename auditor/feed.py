@@ -11,17 +11,15 @@ stream that does not continue the journal's running hash is not shown. Invariant
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
-from channels.db import database_sync_to_async
 
 from auditor.live_events import LiveEvent, follow_stream, from_sequenced
 from auditor.status import Status, read_status
+from auditor.threads import in_thread
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
 from projections import source
@@ -33,9 +31,6 @@ KEPT_EVENTS_MAX = 4_000  # some 6 MB: a second of the bus at its fastest
 JOURNAL_PAGE = 1_000
 # How often the journal is asked whether the stream has missed something, and the status is read.
 POLL_S, POLL_WITHOUT_STREAM_S = 1.0, 0.2
-# Threads that ask the databases; more would take the pool's connections from those who write.
-READERS = 3
-_threads = ThreadPoolExecutor(READERS, thread_name_prefix="live-feed")
 
 
 class TooManySubscribers(LedgerError):
@@ -44,11 +39,6 @@ class TooManySubscribers(LedgerError):
     code = "too_many_subscribers"
     status = 503
     retryable = True
-
-
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a function that asks a database in one of the feed's own threads."""
-    return await database_sync_to_async(function, thread_sensitive=False, executor=_threads)(*arguments)
 
 
 class Feed:

@@ -16,14 +16,14 @@ from django.utils import timezone
 
 from auditor import sql
 from auditor.books import BOOKS, Total
+from ledger import selectors as ledger
 from ledger.domain.instants import format_instant
 from ledger.errors import StoreUnavailable
 from ledger.store.connection import connection, translated
-from projections.models import Checkpoint
+from projections import selectors
 
 RATE_WINDOW_S = 10
 RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
-OUTBOX_COUNTED_MAX = 10_000
 RECENT_S, RECENT_EVENTS_MAX = 121, 20_000  # what a chart begins with, read once a page
 
 
@@ -104,16 +104,12 @@ def recent_rates() -> list[int]:
 
 
 def _read_journal() -> _Journal:
-    with connection() as conn, translated(), conn.pipeline():
-        head = conn.execute(sql.HEAD_POSITION)
-        rate = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S))
-        waiting = conn.execute(sql.OUTBOX_WAITING, (OUTBOX_COUNTED_MAX,))
-        ((head_position,),) = head.fetchall()
-        ((count, since, now),) = rate.fetchall()
-        ((outbox_waiting,),) = waiting.fetchall()
+    backlog = ledger.backlog()
+    with connection() as conn, translated():
+        ((count, since, now),) = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S)).fetchall()
     # A full sample spans less than the window: then its own span is the measure.
     span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
-    return _Journal(head_position, round(count / span_s, 1), outbox_waiting, now)
+    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, now)
 
 
 def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
@@ -126,7 +122,7 @@ def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
             lag_ms=row.lag_ms,
             alarm=row.alarm,
         )
-        for row in Checkpoint.objects.order_by("projection")
+        for row in selectors.checkpoints()
     ]
 
 

@@ -10,9 +10,10 @@ import asyncio
 
 import structlog
 
-from auditor.feed import Feed, in_thread
+from auditor.feed import Feed
 from auditor.history import read_page
 from auditor.live_events import Filter, LiveEvent
+from auditor.threads import in_thread
 from ledger.errors import StoreUnavailable
 
 log = structlog.get_logger()
@@ -47,12 +48,14 @@ class Subscription:
 
     async def _read(self) -> list[LiveEvent]:
         """Catch up from the journal, one page."""
-        up_to, limit = self._feed.position, EVENTS_PER_FRAME_MAX
+        head = self._feed.position
         try:
-            batch: list[LiveEvent] = await in_thread(read_page, self._position, up_to, self._wanted, limit)
+            batch: list[LiveEvent] = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX)
         except StoreUnavailable as error:
             log.warning("a subscriber cannot catch up, trying again", error=str(error))
             await asyncio.sleep(RETRY_S)
             return []
-        self._position = up_to if len(batch) < limit else batch[-1].position
+        # A page that is not full says that there is nothing more up to the head there was, or beyond what it holds.
+        is_full = len(batch) == EVENTS_PER_FRAME_MAX
+        self._position = max(0 if is_full else head, batch[-1].position if batch else 0)
         return batch

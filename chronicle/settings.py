@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -55,6 +56,11 @@ CHRONICLE_CURRENCIES = {
     code: int(decimals) for code, decimals in (pair.split(":") for pair in env.list("CHRONICLE_CURRENCIES", default=[]))
 }
 
+# The log's name in every signed tree head (https://c2sp.org/tlog-checkpoint); it must never change.
+LOG_ORIGIN = env.str("LOG_ORIGIN", "chronicle-ledger.local/log")
+# The private key that signs tree heads; without one, log_key.pem in CHRONICLE_DATA, made by the first relay.
+LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
+
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
@@ -88,7 +94,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "auditor.access_log.AccessLogMiddleware",
+    "auditor.access_log.log_api_reads",
 ]
 ROOT_URLCONF = "chronicle.urls"
 ASGI_APPLICATION = "chronicle.asgi.application"
@@ -123,6 +129,37 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # Files are served from the packages that bring them, so a start needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- the API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # The first names itself in WWW-Authenticate.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "ledger.api.authentication.TokenAuthentication",
+        "ledger.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["ledger.api.authentication.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "ledger.api.problems.handle",
+    # How many proxies of ours stand in front; X-Forwarded-For is believed no further than that.
+    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
+    # Guessing passwords: a person mistypes a few times, a program a thousand times.
+    "DEFAULT_THROTTLE_RATES": {"sign_in_address": "60/min", "sign_in_name": "20/min"},
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "AUTO_REFRESH": False}  # a working day
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chronicle Ledger",
+    "DESCRIPTION": "An event-sourced ledger. Errors are RFC 9457 problems; their codes are listed at /api/errors.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["ledger.api.schema.without_slash_twins"],
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
 
 # --- the portal --------------------------------------------------------------------------------------
 UNFOLD = {

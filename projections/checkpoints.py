@@ -1,94 +1,87 @@
-"""Checkpoints: how far each projection is, and the one transaction that moves rows and checkpoint together."""
+"""Checkpoints: how far each projection is, and the statements that read and move them.
+
+A checkpoint moves in the transaction that changes the rows, only forward, and only from where the projector
+left it: a second projector that should not be there changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-from zlib import crc32
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import psycopg
-from django.db import connections
-
+from projections.connection import Connection
+from projections.lag import Percentiles
 from projections.projection import Projection
 from projections.source import NO_HASH, Sequenced
 
-ALIAS = "read_model"
-CONNECT_S_MAX = 5
-
-READ = "SELECT position, running_hash, version FROM checkpoints WHERE projection = %s"
+READ = "SELECT position, running_hash, version, revision FROM checkpoints WHERE projection = %s"
 INSERT = """
-INSERT INTO checkpoints (projection, version, position, running_hash, lag_ms, alarm, updated_at)
-VALUES (%s, %s, 0, %s, 0, '', clock_timestamp()) ON CONFLICT DO NOTHING
+INSERT INTO checkpoints (projection, version, position, running_hash, lag_ms, lag_p50_ms, lag_p95_ms, lag_p99_ms,
+                         alarm, revision, updated_at)
+VALUES (%s, %s, 0, %s, 0, 0, 0, 0, '', 0, clock_timestamp()) ON CONFLICT DO NOTHING
 """
-# Only forward, and only from where the rows stand: a second projector that should not be there changes nothing.
 ADVANCE = """
 UPDATE checkpoints SET position = %s, running_hash = %s, alarm = '', updated_at = clock_timestamp(),
-    lag_ms = greatest(0, extract(epoch FROM clock_timestamp() - %s) * 1000)::int
-WHERE projection = %s AND position = %s
+    lag_ms = greatest(0, extract(epoch FROM clock_timestamp() - %s) * 1000)::int,
+    lag_p50_ms = %s, lag_p95_ms = %s, lag_p99_ms = %s
+FROM unnest(%b::text[], %b::bigint[]) AS known (projection, revision)
+WHERE checkpoints.projection = known.projection AND checkpoints.revision = known.revision
+  AND checkpoints.position = %s
+RETURNING 1
 """
-ALARM = "UPDATE checkpoints SET alarm = %s, updated_at = clock_timestamp() WHERE projection = %s"
+REVISIONS = "SELECT projection, revision FROM checkpoints"
+LOCK = "SELECT 1 FROM checkpoints WHERE projection = %s FOR UPDATE"
+REVISE = "UPDATE checkpoints SET revision = revision + 1 WHERE projection = %s"
+ALARM = "UPDATE checkpoints SET alarm = %s, updated_at = clock_timestamp() WHERE projection = %s AND alarm <> %s"
 
 
 @dataclass(slots=True)
 class Checkpoint:
+    """One projection's place. `blocked`: aggregates that have a parked event, with its position."""
+
+    projection: Projection
     position: int
     running_hash: bytes
+    version: int
+    revision: int
+    blocked: dict[str, int] = field(default_factory=dict)
 
 
 class Superseded(Exception):
-    """Another projector has moved this checkpoint: this one must let go and start from the tables."""
+    """Somebody else has moved a checkpoint or changed the rows: let go and start from what the tables say."""
 
 
-@contextmanager
-def dedicated_connection() -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection of the projector's own to the read model, in autocommit mode."""
-    wrapper = connections[ALIAS]
-    parameters = wrapper.get_connection_params()
-    for django_only in ("cursor_factory", "context", "prepare_threshold", "client_encoding"):
-        parameters.pop(django_only, None)
-    with psycopg.connect(**parameters, autocommit=True, connect_timeout=CONNECT_S_MAX) as connection:
-        yield connection
-
-
-def try_lock(connection: psycopg.Connection[Any], name: str) -> bool:
-    """Take the right to run a projection; it is this session's until the connection ends."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (crc32(f"projection {name}".encode()),)).fetchone()
-    return bool(row and row[0])
-
-
-def load(connection: psycopg.Connection[Any], projection: Projection) -> Checkpoint:
+def load(connection: Connection, projection: Projection) -> Checkpoint:
+    """Return a projection's checkpoint, made at position 0 when there is none."""
     connection.execute(INSERT, (projection.name, projection.version, NO_HASH))
     row = connection.execute(READ, (projection.name,)).fetchone()
     assert row is not None, "the row was just made"
-    return Checkpoint(row[0], row[1])
+    return Checkpoint(projection, *row)
 
 
-def apply_batch(connection: psycopg.Connection[Any], checkpoints: dict[Projection, Checkpoint],
-                events: Sequence[Sequenced]) -> None:  # fmt: skip
-    """Apply whole commands to every projection that has not seen them, and move the checkpoints, in one transaction.
-
-    Raises: Superseded when a checkpoint is not where this projector left it; nothing is written then.
-    """
-    last = events[-1]
-    with connection.transaction(), connection.cursor() as cursor:
-        for projection, checkpoint in checkpoints.items():
-            unseen = [sequenced for sequenced in events if sequenced.position > checkpoint.position]
-            if not unseen:
-                continue
-            projection.apply(cursor, unseen)
-            cursor.execute(
-                ADVANCE,
-                (last.position, last.running_hash, last.event.recorded_at, projection.name, checkpoint.position),
-            )
-            if cursor.rowcount != 1:
-                raise Superseded(f"the checkpoint of {projection.name} is no longer at {checkpoint.position}")
-    for checkpoint in checkpoints.values():
-        if checkpoint.position < last.position:
-            checkpoint.position, checkpoint.running_hash = last.position, last.running_hash
+def advance(connection: Connection, checkpoints: Sequence[Checkpoint], last: Sequenced, lag: Percentiles) -> None:
+    """Move checkpoints, which all stand at one position, to that of `last`. Raises: Superseded."""
+    before = checkpoints[0].position
+    assert all(c.position == before for c in checkpoints), "checkpoints that move together stand together"
+    moved = connection.execute(
+        ADVANCE,
+        (
+            last.position, last.running_hash, last.event.recorded_at, lag.p50_ms, lag.p95_ms, lag.p99_ms,
+            [c.projection.name for c in checkpoints], [c.revision for c in checkpoints], before,
+        ),
+    )  # fmt: skip
+    if len(moved.fetchall()) != len(checkpoints):
+        names = ", ".join(c.projection.name for c in checkpoints)
+        raise Superseded(f"a checkpoint of {names} is no longer where this projector left it, at {before}")
 
 
-def raise_alarm(connection: psycopg.Connection[Any], projections: Sequence[Projection], reason: str) -> None:
-    for projection in projections:
-        connection.execute(ALARM, (reason, projection.name))
+def check_revisions(connection: Connection, checkpoints: Sequence[Checkpoint]) -> None:
+    """Raises: Superseded when a checkpoint is gone, or somebody else changed the rows under one."""
+    revisions = dict(connection.execute(REVISIONS).fetchall())
+    for checkpoint in checkpoints:
+        if revisions.get(checkpoint.projection.name) != checkpoint.revision:
+            raise Superseded(f"the rows of {checkpoint.projection.name} were changed by someone else")
+
+
+def raise_alarm(connection: Connection, checkpoint: Checkpoint, reason: str) -> None:
+    connection.execute(ALARM, (reason, checkpoint.projection.name, reason))

@@ -91,7 +91,13 @@ class Checkpoint(models.Model):
     position = models.BigIntegerField(help_text="the last one applied")
     running_hash = models.BinaryField(help_text="over every event consumed, in order; equals the journal's")
     lag_ms = models.IntegerField(help_text="recorded_at to visible, for the last event of the last batch")
+    lag_p50_ms = models.FloatField(default=0, help_text="recorded_at to visible, per batch, over the last minute")
+    lag_p95_ms = models.FloatField(default=0)
+    lag_p99_ms = models.FloatField(default=0)
     alarm = models.TextField(blank=True, help_text="why it stands still; empty when it does not")
+    revision = models.BigIntegerField(
+        default=0, help_text="rises whenever anyone but the projector changes the rows: a retry, a switch"
+    )
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -99,3 +105,26 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.projection} at {self.position}"
+
+
+class ParkedEvent(models.Model):
+    """An event that a projection could not apply, or that waits behind one, until a person retries it."""
+
+    parked_id = models.BigAutoField(primary_key=True)
+    projection = models.CharField(max_length=64)
+    position = models.BigIntegerField()
+    event_id = models.UUIDField()
+    aggregate_id = models.CharField(max_length=64)
+    event_type = models.CharField(max_length=64)
+    command_id = models.UUIDField()
+    is_cause = models.BooleanField(help_text="could not be applied itself; false: waits for one that could not")
+    reason = models.TextField()
+    attempts = models.IntegerField()
+    parked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "parked_events"
+        constraints = [models.UniqueConstraint(fields=["projection", "position"], name="parked_events_once")]
+
+    def __str__(self) -> str:
+        return f"{self.projection}: event {self.position} of {self.aggregate_id}"

@@ -2,7 +2,9 @@
 
 A projection turns a batch of events, whole commands in position order, into a constant number of set-based
 statements on its own tables. It is given a cursor inside the transaction that also moves its checkpoint, so
-rows and checkpoint can never disagree; it reads nothing but events and its own tables.
+rows and checkpoint can never disagree; it reads nothing but events and its own tables. Commands that share no
+aggregate may reach it in another order than the journal's, when one was parked: sums add up in any order, and
+"the latest" means the highest version.
 """
 
 from __future__ import annotations

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.store import journal
-from ledger.store.hashing import NO_HASH, extend_running_hash
+from ledger.store.hashing import NO_HASH
 from ledger.store.journal import Sequenced
-from ledger.store.recorded import hash_of
 
-__all__ = ["NO_HASH", "Sequenced", "breaks_chain", "head_position", "read_range"]
+__all__ = ["NO_HASH", "Sequenced", "head_position", "read_at", "read_range", "running_hash_at"]
 
 
 def head_position() -> int:
@@ -21,10 +20,15 @@ def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
     return journal.read_all(after, up_to)
 
 
-def breaks_chain(events: list[Sequenced], running_hash: bytes) -> Sequenced | None:
-    """Return the first event that does not continue the running hash, or whose content is not its hash's."""
-    for sequenced in events:
-        running_hash = extend_running_hash(running_hash, sequenced.event.hash)
-        if running_hash != sequenced.running_hash or hash_of(sequenced.event) != sequenced.event.hash:
-            return sequenced
-    return None
+def read_at(position: int) -> Sequenced | None:
+    """Return the event at a position, or None when the journal does not reach it."""
+    found = journal.read(position - 1, 1)
+    return found[0] if found else None
+
+
+def running_hash_at(position: int) -> bytes | None:
+    """Return the journal's running hash at a position, or None when the journal does not reach it."""
+    if position == 0:
+        return NO_HASH
+    sequenced = read_at(position)
+    return sequenced.running_hash if sequenced else None

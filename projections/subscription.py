@@ -31,9 +31,12 @@ class Subscription:
         self._js = client.jetstream(timeout=2)
         self._after = after
         self._pull = ContinuousPull(client, CONSUMER)
-        self._last: Msg | None = None
+        # The last message handed out and not acknowledged, with its position.
+        self._last: tuple[Msg, int] | None = None
 
     async def __aenter__(self) -> Subscription:
+        if not self._client.is_connected:
+            raise ConnectionError("NATS is away")  # asking would only end in a timeout
         await self._ensure_consumer()
         await self._pull.__aenter__()
         return self
@@ -57,14 +60,31 @@ class Subscription:
         await self._js.add_consumer(STREAM, consumer_config(CONSUMER, self._after))
 
     async def batch(self, wait_s: float) -> list[Sequenced]:
-        """Return what has arrived, in order of arrival; empty after `wait_s` without anything."""
-        messages = await self._pull.batch(wait_s)
-        if messages:
-            self._last = messages[-1]
-        return [from_envelope(decode(message.data)) for message in messages]
+        """Return what has arrived, in order of arrival; empty after `wait_s` without anything.
 
-    async def acknowledge(self) -> None:
-        """Tell the server that everything handed out so far is stored."""
-        if self._last is not None:
-            await self._last.ack()
+        **Why** an unreadable message is left out: what is missing is noticed as a gap and read from the journal.
+        """
+        arrived = []
+        for message in await self._pull.batch(wait_s):
+            try:
+                sequenced = _event_in(message)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.warning("a message on the bus is no event", subject=message.subject, error=repr(error))
+                continue
+            arrived.append(sequenced)
+            self._last = (message, sequenced.position)
+        return arrived
+
+    async def acknowledge(self, position: int) -> None:
+        """Tell the server that everything up to a position is stored; half a command in memory is not."""
+        if self._last is not None and self._last[1] <= position:
+            await self._last[0].ack()
             self._last = None
+
+
+def _event_in(message: Msg) -> Sequenced:
+    sequenced = from_envelope(decode(message.data))
+    place = (sequenced.position, sequenced.command_index, sequenced.command_size)
+    if not all(type(number) is int for number in place) or not isinstance(sequenced.event.metadata, dict):
+        raise ValueError("a place in the journal is made of integers")
+    return sequenced

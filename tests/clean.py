@@ -31,6 +31,8 @@ def empty_everything(servers: Servers) -> None:
     empty_database(servers.event_store_owner_url)
     empty_database(servers.postgres.url("read_model"))
     empty_database(servers.postgres.url("portal"))
+    # What the relay signed last: kept, it would refuse to sign the history of the next test.
+    (servers.folder / "log_head").unlink(missing_ok=True)
     # In a thread of its own: this one may be running an event loop (Playwright's, for one).
     with ThreadPoolExecutor(1) as executor:
         executor.submit(lambda: asyncio.run(delete_stream(servers.nats.url))).result()

@@ -82,13 +82,23 @@ class Servers:
         self.postgres.prepare()
         postgres = self._launch(self.postgres.command(durable=False), signal.SIGINT, **self.postgres.popen_options())
         self._port.release()
-        nats_command = self.nats.command(find_nats_server(CACHE))
-        nats_server = self._launch(nats_command, signal.SIGTERM, start_new_session=True)
+        nats_server = self._launch_nats()
         wait_until_ready(postgres, self.postgres.is_ready, self.folder / "postgres.log")
         self.postgres.create_databases()
         if self.scratch_database:
             self._on_event_store_server("CREATE DATABASE {}")
         wait_until_ready(nats_server, lambda: asyncio.run(self.nats.is_ready()), self.nats.log_file)
+
+    def restart_nats(self, *, emptied: bool) -> None:
+        """Stop NATS, throw its streams away if asked to, and start it again at the same address."""
+        process, stop_signal = self._running.pop()
+        process.send_signal(stop_signal)
+        process.wait(STOP_TIMEOUT_S)
+        if emptied:
+            shutil.rmtree(self.nats.folder / "jetstream")
+        wait_until_ready(
+            self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log"
+        )
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""
@@ -105,6 +115,9 @@ class Servers:
                 process.wait()
         self._running.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _launch_nats(self) -> subprocess.Popen[bytes]:
+        return self._launch(self.nats.command(find_nats_server(CACHE)), signal.SIGTERM, start_new_session=True)
 
     def _launch(self, command: list[str], stop_signal: int, **options: Any) -> subprocess.Popen[bytes]:
         # Every server's log is in the folder, beside its data, for whoever looks into a failure.

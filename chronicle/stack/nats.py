@@ -20,8 +20,6 @@ from chronicle.stack.files import write_private
 from chronicle.stack.ports import LOOPBACK
 
 USER = "chronicle"
-# A batch of events in one message stays far below; the server's own default is 1 MiB.
-MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 LOG_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -75,7 +73,6 @@ class NatsServer:
         settings = {
             "listen": f"{LOOPBACK}:{self.port}",
             "server_name": "chronicle",
-            "max_payload": MAX_PAYLOAD_BYTES,
             "jetstream": {"store_dir": str(self.folder)},
             "authorization": {"user": USER, "password": self.password},
             # Fifty lines at every start would bury what matters in the terminal.

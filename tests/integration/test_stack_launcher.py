@@ -55,8 +55,10 @@ def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Fo
 
 
 def test_a_second_start_continues_where_the_first_stopped(folder: Folder) -> None:
-    with folder.start() as first:
+    with folder.start(DEMO="1") as first:
         first.wait_until_ready()
+        first.wait_for_line("starting traffic")
+        assert (folder.path / "demo_loaded").exists()
         credentials = folder.json("credentials.json")
         stored = folder.path / "environment"
         with psycopg.connect(portal_url(folder)) as connection:

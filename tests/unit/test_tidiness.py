@@ -103,7 +103,7 @@ def test_modules_say_what_they_are() -> None:
     silent = [
         place(path)
         for path, module in PARSED.items()
-        if line_count(path) > SPEAKS_FOR_ITSELF_LINES and "migrations" not in path.parts
+        if line_count(path) > SPEAKS_FOR_ITSELF_LINES and "migrations" not in path.parts and path.name != "apps.py"
         if not ast.get_docstring(module)
     ]
     assert silent == []

@@ -1,0 +1,154 @@
+"""One projector's turn: where every projection stands, and what is done with the events that arrive.
+
+Projections that stand together are `live` and move together. One that is behind (new, or rebuilt elsewhere) is
+helped on from the journal, a slice between two batches, so that it costs the others little. One whose history
+is not the journal's, or whose rows another version of the code made, stands still under an alarm, alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+
+from projections import checkpoints as places
+from projections import parking, source
+from projections.applying import apply_batch
+from projections.checkpoints import Checkpoint
+from projections.connection import Connection
+from projections.intake import ChainBroken, Intake
+from projections.lag import LagWindow
+from projections.projection import Projection
+from projections.source import Sequenced
+
+log = structlog.get_logger()
+BATCH_MAX = 2_000  # events in one transaction: some 100 ms, which is what a reader of a locked row waits
+SLICE_MAX = 1_000  # events that a projection behind is helped on by at a time
+# How often the journal is asked whether it still agrees: what is forged on the bus is alarmed within a second.
+AUDIT_S = 0.5
+
+
+class Turn:
+    def __init__(self, connection: Connection, projections: Sequence[Projection], lag: LagWindow,
+                 is_stopped: Callable[[], bool]) -> None:  # fmt: skip
+        self._connection = connection
+        self._lag = lag
+        self._is_stopped = is_stopped
+        self._all = [places.load(connection, projection) for projection in projections]
+        standing = [checkpoint for checkpoint in self._all if self._may_move(checkpoint)]
+        position = max((c.position for c in standing), default=0)
+        self._live = [c for c in standing if c.position == position]
+        self._behind = [c for c in standing if c.position < position]
+        self._intake = Intake(position, self._live[0].running_hash if self._live else source.NO_HASH)
+        self._audited_at = time.monotonic()
+        for checkpoint in standing:
+            checkpoint.blocked = parking.blocked_aggregates(connection, checkpoint.projection)
+        log.info("projector active", after=position, behind=[c.projection.name for c in self._behind])
+
+    @property
+    def position(self) -> int:
+        """Where the live projections stand."""
+        return self._intake.position
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._behind)
+
+    @property
+    def stands_still(self) -> bool:
+        """Say whether no projection may move; each has an alarm that says why."""
+        return not self._live
+
+    def take(self, arrived: Sequence[Sequenced]) -> None:
+        """Apply what the bus brought; when that is nothing, or does not follow, ask the journal.
+
+        Raises: Superseded, ChainBroken, StoreUnavailable.
+        """
+        if not arrived:
+            self.catch_up()
+            return
+        events = self._intake.from_bus(arrived)
+        if events is None:
+            up_to = max(s.position for s in arrived)
+            log.warning("the bus does not bring what follows, reading the journal", after=self.position, up_to=up_to)
+            self._follow_journal(up_to)
+            return
+        self._store(events)
+
+    def catch_up(self) -> None:
+        """Apply what the journal has and the bus did not bring. Raises: StoreUnavailable, ChainBroken."""
+        head = source.head_position()
+        if head > self.position:
+            log.info("catching up from the journal", after=self.position, up_to=head)
+            self._intake.forget()
+            self._follow_journal(head)
+
+    def keep_up(self) -> None:
+        """What has to happen whatever arrives: help those behind, be heard from, compare with the journal.
+
+        Raises: Superseded, ChainBroken, StoreUnavailable.
+        """
+        if self._behind:
+            self._help(self._behind[0])
+        if time.monotonic() - self._audited_at < AUDIT_S:
+            return
+        self._audited_at = time.monotonic()
+        places.check_revisions(self._connection, self._all)
+        if source.running_hash_at(self.position) != self._intake.running_hash:
+            raise ChainBroken(
+                f"at position {self.position} the journal is not the history this read model was built on"
+            )
+
+    def raise_alarm(self, reason: str) -> None:
+        for checkpoint in self._live:
+            places.raise_alarm(self._connection, checkpoint, reason)
+
+    def _may_move(self, checkpoint: Checkpoint) -> bool:
+        name, version = checkpoint.projection.name, checkpoint.projection.version
+        if checkpoint.version != version:
+            alarm = (
+                f"its rows were made by version {checkpoint.version}, the code is {version}: rebuild_projection {name}"
+            )
+        elif source.running_hash_at(checkpoint.position) != checkpoint.running_hash:
+            alarm = f"at position {checkpoint.position} the journal is not the history these rows were built on"
+        else:
+            places.raise_alarm(self._connection, checkpoint, "")
+            return True
+        log.error("alarm: projection stands still", projection=name, reason=alarm)
+        places.raise_alarm(self._connection, checkpoint, alarm)
+        return False
+
+    def _follow_journal(self, up_to: int) -> None:
+        for batch in source.read_range(self.position, up_to):
+            self._store(self._intake.from_journal(batch))
+            if self._is_stopped():
+                return
+
+    def _store(self, events: Sequence[Sequenced]) -> None:
+        for batch in _batches(events):
+            apply_batch(self._connection, self._live, batch, self._lag.percentiles())
+            self._lag.note(batch[0].event.recorded_at)
+
+    def _help(self, checkpoint: Checkpoint) -> None:
+        """Take one that is behind a slice further, and let it move with the others once it stands with them."""
+        intake = Intake(checkpoint.position, checkpoint.running_hash)
+        up_to = min(self.position, checkpoint.position + SLICE_MAX)
+        for batch in source.read_range(checkpoint.position, up_to):
+            if events := intake.from_journal(batch):
+                apply_batch(self._connection, [checkpoint], events, self._lag.percentiles())
+        if checkpoint.position == self.position:
+            self._behind.remove(checkpoint)
+            self._live.append(checkpoint)
+            log.info("projection caught up", projection=checkpoint.projection.name, at=self.position)
+
+
+def _batches(events: Sequence[Sequenced]) -> Iterator[Sequence[Sequenced]]:
+    """Yield whole commands, about BATCH_MAX events at a time."""
+    start = 0
+    while start < len(events):
+        end = min(start + BATCH_MAX, len(events))
+        while end < len(events) and events[end].command_index:
+            end += 1
+        yield events[start:end]
+        start = end
