@@ -7,6 +7,7 @@ two disagree, or the consumer or the whole stream is gone, the consumer is made 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import nats.errors
 import structlog
@@ -31,8 +32,8 @@ class Subscription:
         self._js = client.jetstream(timeout=2)
         self._after = after
         self._pull = ContinuousPull(client, CONSUMER)
-        # The last message handed out and not acknowledged, with its position.
-        self._last: tuple[Msg, int] | None = None
+        # The last message of each batch handed out and not acknowledged, with its position.
+        self._handed_out: deque[tuple[Msg, int]] = deque()
 
     async def __aenter__(self) -> Subscription:
         if not self._client.is_connected:
@@ -64,7 +65,8 @@ class Subscription:
 
         **Why** an unreadable message is left out: what is missing is noticed as a gap and read from the journal.
         """
-        arrived = []
+        arrived: list[Sequenced] = []
+        last: Msg | None = None
         for message in await self._pull.batch(wait_s):
             try:
                 sequenced = _event_in(message)
@@ -72,14 +74,18 @@ class Subscription:
                 log.warning("a message on the bus is no event", subject=message.subject, error=repr(error))
                 continue
             arrived.append(sequenced)
-            self._last = (message, sequenced.position)
+            last = message
+        if last is not None:
+            self._handed_out.append((last, arrived[-1].position))
         return arrived
 
     async def acknowledge(self, position: int) -> None:
         """Tell the server that everything up to a position is stored; half a command in memory is not."""
-        if self._last is not None and self._last[1] <= position:
-            await self._last[0].ack()
-            self._last = None
+        stored: Msg | None = None
+        while self._handed_out and self._handed_out[0][1] <= position:
+            stored, _ = self._handed_out.popleft()
+        if stored is not None:
+            await stored.ack()  # of all before it too
 
 
 def _event_in(message: Msg) -> Sequenced:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ledger.store.journal import Sequenced
-from projections.projection import Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection, columns
 
 COMPLETED = "completed"
 INSERT = """
@@ -16,11 +14,11 @@ SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[
 """
 
 
-def apply(cursor: Cursor, events: Sequence[Sequenced]) -> None:
-    withdrawn = {s.event.data["transfer_id"]: s for s in events if s.event.event_type == "MoneyWithdrawn"}
+def apply(cursor: Cursor, batch: Batch) -> None:
+    withdrawn = {s.event.data["transfer_id"]: s for s in batch.events if s.event.event_type == "MoneyWithdrawn"}
     rows = [
         _row(withdrawn[transfer_id], deposited)
-        for deposited in events
+        for deposited in batch.events
         if deposited.event.event_type == "MoneyDeposited" and (transfer_id := deposited.event.data["transfer_id"])
     ]
     if rows:

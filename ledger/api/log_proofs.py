@@ -1,6 +1,7 @@
 """Proofs over HTTP: one event under a tree head, and one head after another.
 
-An inclusion proof comes as JSON, or with `?form=tlog-proof` as a C2SP tlog-proof file. Both carry the signed head, so each stands on its own.
+An inclusion proof comes as JSON, or with `?form=tlog-proof` as a C2SP tlog-proof file. Both carry the signed
+head, so each stands on its own.
 """
 
 from __future__ import annotations

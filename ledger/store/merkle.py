@@ -70,6 +70,28 @@ class LeafList:
         return fold([self.subtree(*subtree) for subtree in complete_subtrees(start, end)])
 
 
+class CompactRange:
+    """A growing tree as its complete subtrees alone: a root after every leaf costs a few hashes.
+
+    `subtrees` are those of the leaves so far, as `complete_subtrees(0, size)` lists them.
+    """
+
+    def __init__(self, size: int = 0, subtrees: Sequence[bytes] = ()) -> None:
+        self.size = size
+        self._subtrees = list(subtrees)
+        assert len(self._subtrees) == size.bit_count(), "a subtree for each power of two in the size"
+
+    def append(self, leaf: bytes) -> None:
+        merges = (self.size ^ (self.size + 1)).bit_length() - 1  # how many subtrees the leaf completes
+        for _ in range(merges):
+            leaf = node_hash(self._subtrees.pop(), leaf)
+        self._subtrees.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        return fold(self._subtrees) if self._subtrees else EMPTY_ROOT
+
+
 def inclusion_path(index: int, size: int, range_hash: RangeHash) -> list[bytes]:
     """Return PATH(index, D[size]), the leaf's sibling first. Source: RFC 9162 section 2.1.3.1."""
     assert 0 <= index < size, "only a leaf of the tree has a path in it"

@@ -16,7 +16,7 @@ from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.errors import NotYet
 from projections import selectors
-from projections.api.freshness import WAIT_S, look_until
+from projections.api import freshness
 from projections.api.schema import LIMIT, TransferAnswer, TransfersAnswer
 from projections.models import Transfer
 from projections.selectors import Found
@@ -52,8 +52,8 @@ class TransferView(ApiView):
         fields.plain_text(transfer_id, TRANSFER_ID_MAX, "transfer_id")
         found, is_written = await in_thread(_first_look, transfer_id)
         if is_written:
-            found = await look_until(
-                lambda f: f.row is not None, lambda: selectors.transfer(transfer_id), WAIT_S, found
+            found = await freshness.look_until(
+                lambda f: f.row is not None, lambda: selectors.transfer(transfer_id), freshness.WAIT_S, found
             )
         if found.row is not None:
             return answer(_json(found.row), position=found.position)

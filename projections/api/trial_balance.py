@@ -14,7 +14,7 @@ from ledger.api.schema import INSTANT, query, read
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from projections import selectors
-from projections.api.freshness import WAIT_S, look_until
+from projections.api import freshness
 from projections.api.schema import TrialBalanceAnswer
 from projections.selectors import TrialBalanceLine
 
@@ -32,14 +32,16 @@ class TrialBalanceView(ApiView):
 
         # The journal's head first: what is settled by it is in every read model that has reached it.
         backlog = await in_thread(ledger.backlog)
-        page = await look_until(lambda p: p.position >= backlog.head_position, look, WAIT_S, await in_thread(look))
+        head = backlog.head_position
+        page = await in_thread(look)
+        page = await freshness.look_until(lambda page: page.position >= head, look, freshness.WAIT_S, page)
         is_settled = as_of is not None and backlog.is_settled(as_of)
         body = {
             "as_of": None if as_of is None else format_instant(as_of),
             "position": page.position,
             "currencies": [_json(line) for line in page.rows],
             "balanced": all(line.difference_minor == 0 for line in page.rows),
-            "final": is_settled and page.position >= backlog.head_position,
+            "final": is_settled and page.position >= head,
         }
         return answer(body, position=page.position)
 

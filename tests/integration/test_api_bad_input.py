@@ -12,7 +12,7 @@ from django.test import Client
 
 from chronicle.roles import Role
 from ledger.api.body import BODY_BYTES_MAX
-from tests.api_world import API, JSON, client_with, new_id, open_account, post, problem
+from tests.api_world import API, client_with, new_id, open_account, post, problem
 from tests.ledger_world import table_sizes
 
 pytestmark = pytest.mark.usefixtures("database", "nothing_is_written")
@@ -157,7 +157,22 @@ def test_an_opening_balance_may_be_zero_but_not_less(operator: Client) -> None:
     problem(post(operator, "create-account", opening(currency="JPY", initial_balance="0.5")), 400, "too_many_decimals")
 
 
-ACCOUNT_IDS = ["", "a b", "a/b", "a?b", "ä", "a\x00", "a\n", "\ud800", "-" * 65, ".", "..", "external:USD", "a%2fb", "a'--"]
+ACCOUNT_IDS = [
+    "",
+    "a b",
+    "a/b",
+    "a?b",
+    "ä",
+    "a\x00",
+    "a\n",
+    "\ud800",
+    "-" * 65,
+    ".",
+    "..",
+    "external:USD",
+    "a%2fb",
+    "a'--",
+]
 
 
 @pytest.mark.parametrize("account_id", ACCOUNT_IDS)

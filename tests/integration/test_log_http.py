@@ -161,7 +161,7 @@ def test_every_event_is_proven_under_every_head_that_covers_it(auditor: Client) 
     small_history()
     submit(*(CreateAccount(f"more-{number}", "More", "USD") for number in range(290)))
     sign()
-    ids = {position: id_ for position, id_ in rows("SELECT position, event_id FROM journal")}
+    ids = dict(rows("SELECT position, event_id FROM journal"))
     for position, size in [(1, 10), (10, 10), (1, 300), (10, 300), (256, 300), (257, 300), (300, 300)]:
         proof = checked_proof(auditor, auditor.get(f"/api/v1/events/{ids[position]}/proof?tree_size={size}"))
         assert (proof["position"], proof["tree_size"]) == (position, size)

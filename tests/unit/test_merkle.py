@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.store import merkle
 from ledger.store.hashing import leaf_hash
-from ledger.store.merkle import InvalidProof, LeafList
+from ledger.store.merkle import CompactRange, InvalidProof, LeafList
 
 # The eight leaves, their roots and paths that Certificate Transparency's implementations share as test vectors.
 # Source: github.com/transparency-dev/merkle, proof/verify_test.go.
@@ -139,3 +139,14 @@ def test_no_path_leads_from_a_larger_tree_to_a_smaller_one() -> None:
 def test_a_leaf_beyond_the_tree_is_not_in_it() -> None:
     with pytest.raises(InvalidProof, match="has no leaf 1"):
         merkle.root_from_inclusion(bytes(32), 1, 1, [])
+
+
+@given(st.integers(0, 70), st.integers(0, 70))
+def test_a_compact_range_grows_to_the_same_roots_from_any_size(start: int, more: int) -> None:
+    leaves = some_leaves(start + more)
+    tree = LeafList(leaves[:start])
+    compact = CompactRange(start, [tree.subtree(*subtree) for subtree in merkle.complete_subtrees(0, start)])
+    for size in range(start, start + more + 1):
+        assert (compact.size, compact.root()) == (size, recursive_hash(leaves[:size]))
+        if size < start + more:
+            compact.append(leaves[size])

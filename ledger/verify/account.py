@@ -1,0 +1,51 @@
+"""`--account`: one aggregate's events, each on its own and each proven to be under the last signed head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.store import merkle, tree_heads
+from ledger.store.merkle import InvalidProof
+from ledger.store.proofs import Prover
+from ledger.store.signed_note import InvalidNote
+from ledger.store.tree import Connection, TreeIncomplete
+from ledger.store.tree_head_note import TreeHead, open_tree_head
+from ledger.verify import rows
+from ledger.verify.event_checks import check_event
+from ledger.verify.faults import Fault, Kind
+from ledger.verify.rows import Row
+from ledger.verify.segment import Findings
+from ledger.verify.tree_checks import Trust
+
+
+def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
+    """Check the events of one aggregate. What its absence of further events means, the whole log says."""
+    findings = Findings()
+    stored = tree_heads.last(conn)
+    head: TreeHead | None = None
+    if stored is not None:
+        try:
+            head = open_tree_head(stored.note, trust.keys, trust.origin)
+        except InvalidNote as error:
+            findings.add(iter([Fault(Kind.HEAD, str(error), stored.tree_size)]))
+    prover = Prover(conn, stored) if stored and head else None
+    version = 0
+    for row in rows.of_account(conn, account_id):
+        findings.events += 1
+        if row.version != version + 1:
+            detail = f"version {version + 1} is missing"
+            findings.add(iter([Fault(Kind.VERSION, detail, row.position, account_id, row.version)]))
+        version = row.version
+        findings.add(check_event(row))
+        if prover and head and row.position <= head.size:
+            findings.add(_check_inclusion(row, prover, head))
+    return findings
+
+
+def _check_inclusion(row: Row, prover: Prover, head: TreeHead) -> Iterator[Fault]:
+    try:
+        proof = prover.prove(row.position)
+        merkle.check_inclusion(row.event_hash, proof.index, head.size, proof.path, head.root)
+    except (InvalidProof, TreeIncomplete) as error:
+        detail = f"not proven under the head of size {head.size}: {error}"
+        yield Fault(Kind.TILE, detail, row.position, row.aggregate_id, row.version)
