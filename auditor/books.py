@@ -1,15 +1,14 @@
-"""The books at a glance: total balance for each currency, and whether accounts and statements agree.
+"""The books at a glance: total balance for each currency, and whether everything adds up.
 
-The balances come from `accounts`, the sums from `transactions`: two projections that are written in one
-transaction and read here in one statement, so they agree to the minor unit or something is wrong. Adding up
-everything costs more the more there is, so an answer is kept for as long as keeps that cost a small share.
+Three sums are set against each other: the balances of all accounts, the accounts' side of the trial balance,
+and its outside, which is as much less than nothing. Adding up the accounts costs more the more there are, so an
+answer is kept for as long as keeps that cost a small share.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -28,14 +27,17 @@ COST_SHARE = 20  # of the time at most one part in this many goes into adding up
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """All balances of one currency; `balance` is exact, `formatted` is for people."""
+    """All balances of one currency: `balance` is exact, `formatted` for people.
+
+    `is_balanced` is None while the two projections it takes are not at the same position.
+    """
 
     currency: str
     name: str
     accounts: int
     balance: str
     formatted: str
-    is_balanced: bool
+    is_balanced: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Books:
         return sum(total.accounts for total in self.totals)
 
     @property
-    def is_balanced(self) -> bool:
-        return all(total.is_balanced for total in self.totals)
+    def is_balanced(self) -> bool | None:
+        verdicts = {total.is_balanced for total in self.totals}
+        return None if None in verdicts else False not in verdicts
 
 
 class CachedBooks:
@@ -62,7 +65,7 @@ class CachedBooks:
         with self._lock:
             started = time.monotonic()
             if self._books is None or started >= self._fresh_until:
-                self._books = Books(tuple(_total(*row) for row in _rows()))
+                self._books = _read()
                 now = time.monotonic()
                 self._fresh_until = now + max(AGE_S_MIN, COST_SHARE * (now - started))
             return self._books
@@ -71,20 +74,23 @@ class CachedBooks:
 BOOKS = CachedBooks()
 
 
-def _rows() -> Iterable[Any]:
+def _read() -> Books:
     with connections["read_model"].cursor() as cursor:
         cursor.execute(sql.BOOKS)
-        return list(cursor.fetchall())
+        return Books(tuple(_total(*row) for row in cursor.fetchall()))
 
 
-def _total(currency: str, accounts: Decimal, balance_minor: Decimal, moved_minor: Decimal) -> Total:
+def _total(currency: str, accounts: int | None, balance_minor: Decimal | None, accounts_minor: Decimal | None,
+           external_minor: Decimal | None, is_comparable: bool) -> Total:  # fmt: skip
+    # Either side may lack a currency: no account of it is left to add up, or no money of it has moved.
+    balance, posted, outside = (int(sum_ or 0) for sum_ in (balance_minor, accounts_minor, external_minor))
     return Total(
         currency=currency,
         name=get_currency_name(currency, locale=LOCALE),
-        accounts=int(accounts),
-        balance=format_minor(int(balance_minor), currency),
-        formatted=format_total(int(balance_minor), currency),
-        is_balanced=balance_minor == moved_minor,
+        accounts=accounts or 0,
+        balance=format_minor(balance, currency),
+        formatted=format_total(balance, currency),
+        is_balanced=(balance == posted == -outside) if is_comparable else None,
     )
 
 
@@ -92,5 +98,5 @@ def format_total(amount_minor: int, currency: str) -> str:
     """Return an amount as a person reads it, with the ledger's own count of decimals: $1,234.50."""
     decimals = decimals_of(currency)
     pattern = "¤#,##0" + ("." + "0" * decimals if decimals else "")
-    amount = Decimal(format_minor(amount_minor, currency))
+    amount: Any = Decimal(format_minor(amount_minor, currency))
     return format_currency(amount, currency, pattern, locale=LOCALE, currency_digits=False).replace("-", "−")

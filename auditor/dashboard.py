@@ -19,4 +19,7 @@ def add_status(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def alarms(status: Status) -> list[str]:
     """Return what is wrong, a sentence each. static/ledger/dashboard.js says the same."""
     stopped = [f"The projection {p.name} stands still: {p.alarm}" for p in status.projections if p.alarm]
-    return stopped + [f"The {name.replace('_', ' ')} does not answer." for name in status.unavailable]
+    parked = [
+        f"{p.parked} events wait in {p.name} for a person: see Parked events." for p in status.projections if p.parked
+    ]
+    return stopped + parked + [f"The {name.replace('_', ' ')} does not answer." for name in status.unavailable]

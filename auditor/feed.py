@@ -22,8 +22,9 @@ from auditor.status import Status, read_status
 from auditor.threads import in_thread
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
-from projections import source
-from projections.source import Sequenced
+from ledger.store.hashing import NO_HASH
+from ledger.store.journal import Sequenced
+from projections.intake import first_break
 
 log = structlog.get_logger()
 SUBSCRIBERS_MAX = 500  # of one process: at 20 frames a second each, about one core
@@ -44,7 +45,7 @@ class TooManySubscribers(LedgerError):
 class Feed:
     def __init__(self) -> None:
         self.position = 0
-        self._running_hash = source.NO_HASH
+        self._running_hash = NO_HASH
         self._kept: list[LiveEvent] = []  # gapless, ending at `position`
         self._status: Status | None = None
         self._is_stream_connected = False
@@ -137,7 +138,7 @@ class Feed:
         fresh = [event for event in events if event.position > self.position]
         if not fresh:
             return
-        if fresh[0].position != self.position + 1 or source.breaks_chain(fresh, self._running_hash):
+        if fresh[0].position != self.position + 1 or first_break(fresh, self._running_hash):
             log.warning("the stream does not continue the journal", after=self.position, got=fresh[0].position)
             await self._fill()
         else:

@@ -20,6 +20,7 @@ _EVENT_STORE = (
         ("Outbox", "outbox", "ledger_outboxentry_changelist"),
         ("Refusals", "block", "ledger_refusal_changelist"),
         ("Idempotency keys", "key", "ledger_idempotencykey_changelist"),
+        ("Tree heads", "account_tree", "ledger_treehead_changelist"),
     ],
 )
 _READ_MODELS = (
@@ -29,7 +30,10 @@ _READ_MODELS = (
         ("Accounts", "account_balance", "projections_account_changelist"),
         ("Transactions", "receipt_long", "projections_transaction_changelist"),
         ("Transfers", "swap_horiz", "projections_transfer_changelist"),
+        ("Postings", "balance", "projections_posting_changelist"),
+        ("Trial balance", "functions", "projections_trialbalance_changelist"),
         ("Checkpoints", "flag", "projections_checkpoint_changelist"),
+        ("Parked events", "local_parking", "projections_parkedevent_changelist"),
     ],
 )
 _OVERSIGHT = ("Oversight", may_oversee, [("Access log", "visibility", "auditor_accesslogentry_changelist")])

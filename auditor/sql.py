@@ -17,15 +17,15 @@ WHERE sequenced_at > clock_timestamp() - %s * interval '1 second' GROUP BY 1
 
 SEQUENCED_AT = "SELECT sequenced_at FROM journal WHERE position = %s"
 
-# On the read model. Balances from one table, what moved them from another, in one statement and so one snapshot.
+# On the read model: three sums that were each made their own way, in one statement and so in one snapshot. They
+# can be set against each other only where both projections have applied the same events.
 BOOKS = """
-SELECT currency, sum(accounts), sum(balance_minor), sum(moved_minor)
-FROM (
-    SELECT currency, 1 AS accounts, balance_minor, 0 AS moved_minor FROM accounts
-    UNION ALL
-    SELECT currency, 0, 0, amount_minor FROM transactions
-) AS books
-GROUP BY currency ORDER BY currency
+SELECT currency, accounts, balance_minor, accounts_minor, external_minor,
+    (SELECT count(DISTINCT position) FROM checkpoints WHERE projection IN ('accounts', 'trial_balance')) = 1
+FROM trial_balance FULL JOIN (
+    SELECT currency, count(*) AS accounts, sum(balance_minor) AS balance_minor FROM accounts GROUP BY currency
+) AS balances USING (currency)
+ORDER BY currency
 """
 
 # Where the newest events of a type or an account begin. An account's versions rise with its positions, so its

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import django.db
+from django.db.models import Count
 from django.utils import timezone
 
 from auditor import sql
@@ -21,6 +22,7 @@ from ledger.domain.instants import format_instant
 from ledger.errors import StoreUnavailable
 from ledger.store.connection import connection, translated
 from projections import selectors
+from projections.models import ParkedEvent
 
 RATE_WINDOW_S = 10
 RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
@@ -33,6 +35,8 @@ class ProjectionStatus:
     position: int
     lag_events: int | None
     lag_ms: int
+    lag_p95_ms: int
+    parked: int
     alarm: str
 
 
@@ -113,6 +117,7 @@ def _read_journal() -> _Journal:
 
 
 def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
+    parked = dict(ParkedEvent.objects.values_list("projection").annotate(Count("parked_id")).order_by())
     return [
         ProjectionStatus(
             name=row.projection,
@@ -120,6 +125,8 @@ def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
             # The checkpoint was read after the head, so it may be beyond it.
             lag_events=None if head_position is None else max(0, head_position - row.position),
             lag_ms=row.lag_ms,
+            lag_p95_ms=round(row.lag_p95_ms),
+            parked=parked.get(row.projection, 0),
             alarm=row.alarm,
         )
         for row in selectors.checkpoints()

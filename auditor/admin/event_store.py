@@ -24,10 +24,11 @@ from auditor.admin.formats import (
     link,
     list_link,
     live_link,
+    preformatted,
     short_id,
 )
 from ledger.domain.account import AGGREGATE_TYPE
-from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal
+from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _event_type = column("Type", lambda row: event_badge(row.event_type))
@@ -187,5 +188,24 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
         (
             "Idempotency key",
             ("key", _recorded_at, hash_column("request_hash", "Request hash"), json_column("outcome", "Outcome")),
+        ),
+    )
+
+
+@admin.register(TreeHead)
+class TreeHeadAdmin(ReadOnlyAdmin):
+    keyset = ("-tree_size",)
+    exact_search = ("tree_size",)
+    search_help_text = "Tree size"
+    hint = "Signed roots of the Merkle tree over the journal. Keep one, and no event under it can change unnoticed."
+    list_display = ("tree_size", instant_column("signed_at", "Signed at (UTC)"))
+    detail = (
+        (
+            "Tree head",
+            (
+                "tree_size",
+                instant_column("signed_at", "Signed at (UTC)"),
+                column("Note", lambda head: preformatted(head.note)),
+            ),
         ),
     )

@@ -19,9 +19,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
+from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.money import format_minor
 
 ID_DIGITS_SHORT = 8
+OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]
 NOTHING = mark_safe('<span class="ledger-nothing">–</span>')
 HASH_DIGITS_SHORT = 12  # enough to tell two apart at a glance; the whole one is in the title
@@ -34,7 +36,7 @@ def grouped(number: str) -> str:
 
 
 def money(amount_minor: int, currency: str, *, signed: bool = False) -> SafeString:
-    text = grouped(format_minor(amount_minor, currency))
+    text = grouped(format_minor(int(amount_minor), currency))
     sign = "+" if signed and amount_minor > 0 else ""
     tone = "" if not signed else " ledger-in" if amount_minor > 0 else " ledger-out"
     return format_html(
@@ -62,9 +64,12 @@ def digest(value: bytes | memoryview, *, short: bool = False) -> SafeString:
     return format_html('<code class="ledger-hash">{}</code>', digits)
 
 
-def pretty_json(value: Any) -> SafeString:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+def preformatted(text: str) -> SafeString:
     return format_html('<pre class="ledger-json" tabindex="0">{}</pre>', text)
+
+
+def pretty_json(value: Any) -> SafeString:
+    return preformatted(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def short_id(value: Any) -> SafeString:
@@ -100,7 +105,7 @@ def live_link(aggregate_id: str) -> SafeString:
 
 def account_link(account_id: str) -> SafeString:
     """Return a link to an account; the world outside has no page."""
-    if not account_id or account_id.startswith("external:"):
+    if not account_id or account_id.startswith(OUTSIDE):
         return format_html('<span class="ledger-subtle">{}</span>', account_id) if account_id else NOTHING
     return link("projections_account_change", account_id)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -15,7 +17,6 @@ from auditor.admin.formats import (
     account_link,
     badge,
     column,
-    hash_column,
     instant_column,
     link,
     list_link,
@@ -24,8 +25,10 @@ from auditor.admin.formats import (
     money_column,
     short_id,
 )
-from projections.models import Account, Checkpoint, Transaction, Transfer
+from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
+from projections.search import ACCOUNT
 
+FOUND_MAX = 500  # accounts that one search shows
 STATEMENT_LINES = 10  # of the newest transactions on an account's own page
 TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger"}
 
@@ -42,17 +45,14 @@ def _available(account: Account) -> SafeString:
     return money(available_minor, account.currency)
 
 
-_projection_state = column(
-    "State", lambda checkpoint: badge("stopped", "danger") if checkpoint.alarm else badge("running", "good")
-)
 _AVAILABLE = column("Available", _available, kind="money")
 
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     keyset = ("account_id",)
-    account_fields = exact_search = ("account_id",)
-    search_help_text = "Account id"
+    exact_search = ("account_id",)
+    search_help_text = "Part of an id or an owner's name"
     hint = "The latest state of each account."
     list_filter = (CurrencyFilter,)
     change_form_after_template = "auditor/statement.html"
@@ -71,6 +71,16 @@ class AccountAdmin(ReadOnlyAdmin):
             ),
         ),
     )  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find accounts by any part of their id or of their owner's name: there is a trigram index of both."""
+        if not search_term:
+            return queryset, False
+        entries = SearchEntry.objects.filter(kind=ACCOUNT).extra(where=["text ILIKE %s"], params=[_like(search_term)])
+        found = list(entries.values_list("reference", flat=True)[:FOUND_MAX])
+        return queryset.filter(account_id__in=found), False
 
     def subject(self, obj: Account) -> tuple[str, str]:
         return (access_log.ACCOUNT, obj.account_id)
@@ -134,6 +144,11 @@ class TransactionAdmin(ReadOnlyAdmin):
         return (access_log.EVENT, str(obj.event_id))
 
 
+def _like(term: str) -> str:
+    escaped = term.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
 def _transfer_link(transfer_id: str | None) -> SafeString:
     return link("projections_transfer_change", transfer_id) if transfer_id else NOTHING
 
@@ -169,22 +184,40 @@ class TransferAdmin(ReadOnlyAdmin):
         return (access_log.TRANSFER, obj.transfer_id)
 
 
-@admin.register(Checkpoint)
-class CheckpointAdmin(ReadOnlyAdmin):
-    keyset = ("projection",)
-    hint = "How far each projection is. Its running hash equals the journal's at that position, or it is wrong."
+@admin.register(Posting)
+class PostingAdmin(ReadOnlyAdmin):
+    keyset = ("-posting_id",)
+    exact_search = account_fields = ("account_id",)
+    search_help_text = "Account id"
+    hint = "Both sides of every movement, the outside world's included; those of a command sum to zero."
     list_display = (
-        "projection", _position, column("Last lag", lambda checkpoint: f"{checkpoint.lag_ms} ms"),
-        hash_column("running_hash", "Running hash", short=True),
-        _projection_state,
-        instant_column("updated_at", "Updated at (UTC)"),
+        "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
+        _signed_amount, column("Side", lambda posting: badge("outside" if posting.is_external else "account")),
+        _recorded_at,
     )  # fmt: skip
     detail = (
         (
-            "Checkpoint",
+            "Posting",
             (
-                "projection", "version", _position, column("Last lag", lambda checkpoint: f"{checkpoint.lag_ms} ms"),
-                "alarm", instant_column("updated_at", "Updated at (UTC)"), hash_column("running_hash", "Running hash"),
+                "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
+                _signed_amount, "is_external", "command_id", _recorded_at,
+                instant_column("effective_at", "Effective at (UTC)"),
             ),
         ),
     )  # fmt: skip
+
+    def subject(self, obj: Posting) -> tuple[str, str] | None:
+        return None if obj.is_external else (access_log.ACCOUNT, obj.account_id)
+
+
+@admin.register(TrialBalance)
+class TrialBalanceAdmin(ReadOnlyAdmin):
+    keyset = ("currency",)
+    hint = "For each currency all accounts on one side and the outside world on the other. Together they are zero."
+    list_display = (
+        "currency",
+        money_column("accounts_minor", "Accounts"), money_column("external_minor", "Outside"),
+        column("Sum", lambda line: money(int(line.accounts_minor + line.external_minor), line.currency), kind="money"),
+        money_column("credits_minor", "Credits"), money_column("debits_minor", "Debits"), "postings", _position,
+    )  # fmt: skip
+    detail = (("Trial balance", list_display),)

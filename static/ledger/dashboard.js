@@ -67,6 +67,7 @@ function showProjections(projections) {
     put(`${name}-position`, integer(projection.position));
     put(`${name}-lag_events`, projection.lag_events === null ? "–" : integer(projection.lag_events));
     putDuration(`${name}-lag_ms`, projection.lag_ms);
+    putDuration(`${name}-lag_p95_ms`, projection.lag_p95_ms);
     const state = document.querySelector(`[data-projection="${CSS.escape(name)}"]`);
     if (state === null) continue;
     state.textContent = projection.alarm ? "Stopped" : projection.lag_events ? "Catching up" : "Current";
@@ -77,6 +78,9 @@ function showProjections(projections) {
 function showAlarms(status) {
   const alarms = status.projections.filter((projection) => projection.alarm)
     .map((projection) => `The projection ${projection.name} stands still: ${projection.alarm}`);
+  for (const { name, parked } of status.projections) {
+    if (parked) alarms.push(`${parked} events wait in ${name} for a person: see Parked events.`);
+  }
   for (const name of status.unavailable) alarms.push(`The ${name.replaceAll("_", " ")} does not answer.`);
   const box = document.getElementById("alarms");
   const text = alarms.join("\n");

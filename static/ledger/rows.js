@@ -2,7 +2,8 @@
 
 import { money, timeOfDay } from "./format.js";
 
-const SIGN_BY_TYPE = { MoneyDeposited: 1, MoneyWithdrawn: -1 };
+// What an amount did to the balance; the other types reserve or release, and move nothing.
+const SIGN_BY_TYPE = { MoneyDeposited: 1, MoneyWithdrawn: -1, HoldCaptured: -1 };
 const COPIED_MS = 1500;
 
 function element(name, className = "", text = "") {
@@ -28,7 +29,8 @@ function expander(event) {
 }
 
 function amount(event) {
-  const { amount_minor: amountMinor, currency } = event.data;
+  const amountMinor = event.data.amount_minor;
+  const currency = event.data.currency ?? event.state.currency;
   if (amountMinor === undefined) return element("span", "ledger-nothing", "–");
   const sign = SIGN_BY_TYPE[event.event_type] ?? 0;
   const tone = sign > 0 ? "ledger-in" : sign < 0 ? "ledger-out" : "";
