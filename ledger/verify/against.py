@@ -23,7 +23,9 @@ def check_against(conn: Connection, note: str, source: str, size: int, trust: Tr
         yield Fault(Kind.HEAD, f"{source}: {error}")
         return
     if head.size > size:
-        yield Fault(Kind.REWRITTEN, f"{source} is a head over {head.size} positions, and the journal has {size}", size + 1)
+        yield Fault(
+            Kind.REWRITTEN, f"{source} is a head over {head.size} positions, and the journal has {size}", size + 1
+        )
         return
     try:
         root = TreeReader(conn, head.size).root() if head.size else EMPTY_ROOT

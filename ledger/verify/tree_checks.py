@@ -45,17 +45,17 @@ class LeafCheck:
         reader = TreeReader(conn, after)
         self._tree: CompactRange | None
         try:
-            self._tree = CompactRange(after, [reader.range_hash(s, s + (1 << h)) for s, h in complete_subtrees(0, after)])
+            self._tree = CompactRange(
+                after, [reader.range_hash(s, s + (1 << h)) for s, h in complete_subtrees(0, after)]
+            )
         except TreeIncomplete:
             self._tree = None  # the tile that is missing is reported where it should be
-        self._leaves: list[bytes] = []
         self._size = after
 
     def check(self, row: Row) -> Iterator[Fault]:
         if row.position != self._size + 1:
             self._tree = None  # a position is missing, so nothing can be said of what follows
         self._size = row.position
-        self._leaves.append(row.event_hash)
         if self._tree is not None:
             self._tree.append(row.event_hash)
         index, offset = divmod(row.position - 1, TILE_WIDTH)
@@ -74,14 +74,13 @@ class LeafCheck:
             yield Fault(Kind.HEAD, f"a head of size {size} was signed, and the journal has no such position", size)
 
     def _end_tile(self, index: int) -> Iterator[Fault]:
-        leaves, self._leaves = self._leaves, []
         stored = self._tiles.get(index)
         position = index * TILE_WIDTH + 1
         if stored is None:
             if (index + 1) * TILE_WIDTH <= self._covered:
                 yield Fault(Kind.TILE, f"tile 0/{index} is missing", position)
-        elif len(leaves) == TILE_WIDTH and LeafList(leaves).subtree(0, TILE_HEIGHT) != stored[1]:
-            yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its leaves", position)
+        elif LeafList(split_hashes(stored[0])).subtree(0, TILE_HEIGHT) != stored[1]:
+            yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its hashes", position)
 
     def _check_head(self, size: int, note: str) -> Iterator[Fault]:
         try:
@@ -117,7 +116,9 @@ def _check_upper_tile(conn: Connection, level: int, index: int, *, is_required: 
     first = index << (TILE_HEIGHT * (level + 1))
     with translated():
         row = conn.execute(_TILES, (level, index, index + 1), binary=True).fetchone()
-        below = conn.execute(sql.READ_TILE_ROOTS, (level - 1, index * TILE_WIDTH, (index + 1) * TILE_WIDTH), binary=True)
+        below = conn.execute(
+            sql.READ_TILE_ROOTS, (level - 1, index * TILE_WIDTH, (index + 1) * TILE_WIDTH), binary=True
+        )
         roots: Sequence[bytes] = [root for (root,) in below]
     if row is None:
         if is_required:
