@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -124,3 +125,44 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # Files are served from the packages that bring them, so a start needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- the API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # The first names itself in WWW-Authenticate.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "ledger.api.authentication.TokenAuthentication",
+        "ledger.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["ledger.api.authentication.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "ledger.api.problems.handle",
+    # How many proxies of ours stand in front; X-Forwarded-For is believed no further than that.
+    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
+    # Guessing passwords: a person mistypes a few times, a program a thousand times.
+    "DEFAULT_THROTTLE_RATES": {"sign_in_address": "60/min", "sign_in_name": "20/min"},
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "AUTO_REFRESH": False}  # a working day
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chronicle Ledger",
+    "DESCRIPTION": "An event-sourced ledger. Errors are RFC 9457 problems; their codes are listed at /api/errors.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["ledger.api.schema.without_slash_twins"],
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
+# Nothing is loaded from another host, and nobody may frame a page.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}

@@ -1,3 +1,5 @@
+"""The event store as a Django app: currencies are registered when it is ready."""
+
 from django.apps import AppConfig
 from django.conf import settings
 

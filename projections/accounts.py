@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
-from projections.projection import Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection, columns
 
 UPSERT = """
 INSERT INTO accounts (account_id, owner_name, currency, status, balance_minor, held_minor, overdraft_limit_minor,
@@ -18,11 +16,12 @@ ON CONFLICT (account_id) DO UPDATE SET
     owner_name = excluded.owner_name, status = excluded.status, balance_minor = excluded.balance_minor,
     held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
     version = excluded.version, updated_at = excluded.updated_at, position = excluded.position
+WHERE accounts.version < excluded.version
 """
 
 
-def apply(cursor: Cursor, events: Sequence[Sequenced]) -> None:
-    latest = {s.event.aggregate_id: s for s in events if s.event.aggregate_type == AGGREGATE_TYPE}
+def apply(cursor: Cursor, batch: Batch) -> None:
+    latest = {s.event.aggregate_id: s for s in batch.events if s.event.aggregate_type == AGGREGATE_TYPE}
     if latest:
         cursor.execute(UPSERT, columns(_row(latest[account_id]) for account_id in sorted(latest)))
 

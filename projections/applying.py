@@ -15,6 +15,7 @@ from projections import parking
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.lag import Percentiles
+from projections.projection import Batch
 from projections.source import Sequenced
 
 log = structlog.get_logger()
@@ -41,15 +42,16 @@ def apply_batch(connection: Connection, checkpoints: Sequence[Checkpoint], event
 
 def _apply_all(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                lag: Percentiles) -> None:  # fmt: skip
-    with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+    batch = Batch(events)
+    with places.fenced(checkpoints), connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
         for checkpoint in checkpoints:
-            checkpoint.projection.apply(cursor, events)
+            checkpoint.projection.apply(cursor, batch)
         places.advance(connection, checkpoints, events[-1], lag)
 
 
 def _apply_or_park(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                    lag: Percentiles) -> None:  # fmt: skip
-    with connection.transaction(), connection.cursor() as cursor:
+    with places.fenced(checkpoints), connection.transaction(), connection.cursor() as cursor:
         blocked = [parking.apply_or_park(cursor, c.projection, events, c.blocked) for c in checkpoints]
         places.advance(connection, checkpoints, events[-1], lag)
     for checkpoint, aggregates in zip(checkpoints, blocked, strict=True):

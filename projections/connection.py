@@ -1,7 +1,7 @@
 """The projector's own connection to the read model, and the right to work that lives and dies with it.
 
-The right is a lock of the session, so it ends with the process, however it ends. A process that hangs
-instead, or whose machine is gone, lets the server end the session: it has to be heard from every few seconds.
+The right is a lock of the session, so it ends with the process, however it ends. A process that hangs keeps
+its session: whoever waits for the right ends a holder that the server has not heard from for some seconds.
 """
 
 from __future__ import annotations
@@ -13,28 +13,32 @@ from typing import Any
 from zlib import crc32
 
 import psycopg
+import structlog
 from django.db import connections
 
+log = structlog.get_logger()
 ALIAS = "read_model"
 CONNECT_S_MAX = 5
-# Silence after which the server takes the turn away. With STANDBY_S of the runner it stays below the five
-# seconds in which another projector has to take over.
+# Silence after which a waiting projector takes the turn away. With STANDBY_S of the runner it stays below the
+# five seconds in which another projector has to take over. (idle_session_timeout and transaction_timeout would
+# do it without anybody waiting, but in 3 of 8 trials a session whose process was stopped outlived them.)
 SILENCE_S_MAX = 3
 # The read model can be made again from the journal, and rows and checkpoint are flushed together or not at
 # all: so a commit need not wait for the disk. A crash of the server costs a second of work done twice.
-SETTINGS = f"""
+SETTINGS = """
 SET TIME ZONE 'UTC';
 SET synchronous_commit = off;
-SET idle_session_timeout = '{SILENCE_S_MAX}s';
-SET idle_in_transaction_session_timeout = '{SILENCE_S_MAX}s';
 SET tcp_keepalives_idle = 1;
 SET tcp_keepalives_interval = 1;
 SET tcp_keepalives_count = 2;
 """
-# A process that hangs between two messages of a pipeline leaves its session neither idle nor idle in transaction.
-# PostgreSQL 17 and later can end that too.
-TRANSACTION_TIMEOUT = f"SET transaction_timeout = '{SILENCE_S_MAX}s'"
-TRANSACTION_TIMEOUT_SINCE = 170_000
+# `state_change` moves with every statement. A holder that waits in one for longer may go too: it starts over.
+END_SILENT_HOLDER = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s::oid AND objsubid = 1
+  AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND clock_timestamp() - state_change > make_interval(secs => %s)
+"""
 
 Connection = psycopg.Connection[Any]
 
@@ -54,15 +58,21 @@ def read_model_connection() -> Iterator[Connection]:
 
 @contextmanager
 def projector_connection() -> Iterator[Connection]:
-    """Yield a connection that the server ends when nothing is heard on it for SILENCE_S_MAX."""
+    """Yield a connection for a projector, which has to say something on it at least once a second."""
     with read_model_connection() as connection:
         connection.execute(SETTINGS)
-        if connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
-            connection.execute(TRANSACTION_TIMEOUT)
         yield connection
 
 
 def try_lock(connection: Connection, name: str) -> bool:
-    """Take a right that one session at a time can have; it is this one's until the connection ends."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (crc32(f"projections {name}".encode()),)).fetchone()
-    return bool(row and row[0])
+    """Take a right that one session at a time can have; it is this one's until the connection ends.
+
+    When a silent session holds it, that one is ended, and the right is free at the next try.
+    """
+    key = crc32(f"projections {name}".encode())
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    if row and row[0]:
+        return True
+    if connection.execute(END_SILENT_HOLDER, (key, SILENCE_S_MAX)).fetchall():
+        log.warning("the active projector was silent, its session is ended", silence_s=SILENCE_S_MAX)
+    return False

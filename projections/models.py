@@ -5,7 +5,9 @@ Only projections write here, with set-based SQL of their own; Django reads. `pos
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import F
 
 
 class Account(models.Model):
@@ -18,6 +20,11 @@ class Account(models.Model):
     balance_minor = models.BigIntegerField()
     held_minor = models.BigIntegerField()
     overdraft_limit_minor = models.BigIntegerField()
+    available_minor = models.GeneratedField(
+        expression=F("balance_minor") - F("held_minor") + F("overdraft_limit_minor"),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
     version = models.BigIntegerField()
     opened_at = models.DateTimeField()
     updated_at = models.DateTimeField(help_text="recorded_at of the event at `version`")
@@ -50,7 +57,10 @@ class Transaction(models.Model):
 
     class Meta:
         db_table = "transactions"
-        indexes = [models.Index(fields=["account_id", "-position"], name="transactions_by_account")]
+        indexes = [
+            models.Index(fields=["account_id", "-position"], name="transactions_by_account"),
+            models.Index(fields=["description", "-position"], name="transactions_by_description"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.account_id} v{self.version} {self.kind}"
@@ -81,6 +91,101 @@ class Transfer(models.Model):
 
     def __str__(self) -> str:
         return self.transfer_id
+
+
+class Posting(models.Model):
+    """One side of a money event, the outside world's included: those of a command sum to zero per currency."""
+
+    posting_id = models.BigIntegerField(primary_key=True, help_text="twice the position, plus one for the outside")
+    position = models.BigIntegerField()
+    command_id = models.UUIDField()
+    account_id = models.CharField(max_length=80)
+    is_external = models.BooleanField()
+    currency = models.CharField(max_length=10)
+    amount_minor = models.BigIntegerField(help_text="signed: what the account's balance changed by")
+    recorded_at = models.DateTimeField()
+    effective_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "postings"
+        indexes = [models.Index(fields=["account_id", "-posting_id"], name="postings_by_account")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.amount_minor} {self.currency}"
+
+
+class TrialBalance(models.Model):
+    """Per currency: all accounts, the outside world, and zero as their sum."""
+
+    currency = models.CharField(max_length=10, primary_key=True)
+    accounts_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    external_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    debits_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    credits_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    postings = models.BigIntegerField()
+    position = models.BigIntegerField(help_text="of the last posting")
+
+    class Meta:
+        db_table = "trial_balance"
+
+    def __str__(self) -> str:
+        return self.currency
+
+
+class DailyBalance(models.Model):
+    """What an account moved on a day (UTC) it counts for. Its closing balance is the sum up to that day."""
+
+    pk = models.CompositePrimaryKey("account_id", "day", "is_external")
+    account_id = models.CharField(max_length=80)
+    is_external = models.BooleanField()
+    currency = models.CharField(max_length=10)
+    day = models.DateField()
+    debits_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    credits_minor = models.DecimalField(max_digits=38, decimal_places=0)
+    postings = models.BigIntegerField()
+
+    class Meta:
+        db_table = "daily_balances"
+        indexes = [models.Index(fields=["day", "currency"], name="daily_balances_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.day}"
+
+
+class Activity(models.Model):
+    """How many events of a type were recorded in a minute, and how much money they moved."""
+
+    pk = models.CompositePrimaryKey("minute", "event_type", "currency")
+    minute = models.DateTimeField()
+    event_type = models.CharField(max_length=64)
+    currency = models.CharField(max_length=10, help_text="empty for events that move no money")
+    events = models.BigIntegerField()
+    amount_minor = models.DecimalField(max_digits=38, decimal_places=0, help_text="unsigned sum")
+
+    class Meta:
+        db_table = "activity"
+        verbose_name_plural = "activity"
+
+    def __str__(self) -> str:
+        return f"{self.minute} {self.event_type}"
+
+
+class SearchEntry(models.Model):
+    """Something that can be found, and the text it is found by."""
+
+    pk = models.CompositePrimaryKey("kind", "reference")
+    kind = models.CharField(max_length=16, help_text="account or description")
+    reference = models.CharField(max_length=500, help_text="the account's id, or the description itself")
+    text = models.CharField(max_length=500)
+    position = models.BigIntegerField(help_text="of the event that was the first to say so")
+
+    class Meta:
+        db_table = "search_entries"
+        verbose_name_plural = "search entries"
+        indexes = [GinIndex(fields=["text"], opclasses=["gin_trgm_ops"], name="search_entries_by_trigram")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
 
 
 class Checkpoint(models.Model):

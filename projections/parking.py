@@ -16,7 +16,7 @@ import structlog
 
 from projections.checkpoints import LOCK, REVISE
 from projections.connection import Connection
-from projections.projection import Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection, columns
 from projections.source import Sequenced, read_at
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ DELETE FROM parked_events WHERE parked_id IN (
     SELECT parked_id FROM parked_events WHERE projection = %s ORDER BY position LIMIT %s
 ) RETURNING position, attempts
 """
-COUNT = "SELECT count(*) FROM parked_events WHERE projection = %s"
+LEFT = "SELECT position FROM parked_events WHERE projection = %s"
 
 Command = list[Sequenced]
 
@@ -78,12 +78,8 @@ def retry(connection: Connection, projection: Projection) -> Retried:
             events = [_event_at(position) for position in sorted(attempts)]
             apply_or_park(cursor, projection, events, {}, attempts)
             cursor.execute(REVISE, (projection.name,))
-        (left,) = cursor.execute(COUNT, (projection.name,)).fetchone() or (0,)
-        still = {
-            row[0]
-            for row in cursor.execute("SELECT position FROM parked_events WHERE projection = %s", (projection.name,))
-        }
-    return Retried(len(attempts.keys() - still), left)
+        left = {row[0] for row in cursor.execute(LEFT, (projection.name,))}
+    return Retried(len(attempts.keys() - left), len(left))
 
 
 def commands_of(events: Iterable[Sequenced]) -> list[Command]:
@@ -152,7 +148,7 @@ class _Sorting:
             return None
         try:
             with self.cursor.connection.transaction():
-                self.projection.apply(self.cursor, [s for command in commands for s in command])
+                self.projection.apply(self.cursor, Batch([s for command in commands for s in command]))
                 if not keep:
                     raise psycopg.Rollback
         except POISON as error:

@@ -11,17 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import psycopg
 
 from ledger.store.journal import Sequenced
+from projections.money import Movement, Posting, movements, postings_of
 
 Cursor = psycopg.Cursor[Any]
 
 
+class Batch:
+    """Whole commands in position order, and what several projections derive from them, derived once."""
+
+    def __init__(self, events: Sequence[Sequenced]) -> None:
+        assert events, "a batch has at least one event"
+        self.events = events
+
+    @cached_property
+    def movements(self) -> list[Movement]:
+        """The money that the events moved. Raises: UnknownEventType."""
+        return list(movements(self.events))
+
+    @cached_property
+    def postings(self) -> list[Posting]:
+        return list(postings_of(self.movements))
+
+
 class Apply(Protocol):
-    def __call__(self, cursor: Cursor, events: Sequence[Sequenced]) -> None: ...
+    def __call__(self, cursor: Cursor, batch: Batch) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +55,27 @@ class Projection:
 
 def registry() -> tuple[Projection, ...]:
     """Return every projection, in the order in which they are applied."""
-    from projections import accounts, transactions, transfers
+    from projections import (
+        accounts,
+        activity,
+        daily_balances,
+        postings,
+        search,
+        transactions,
+        transfers,
+        trial_balance,
+    )
 
-    return (accounts.PROJECTION, transactions.PROJECTION, transfers.PROJECTION)
+    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search)
+    return tuple(module.PROJECTION for module in modules)
+
+
+def by_name(name: str) -> Projection:
+    """Return the projection of a name. Raises: LookupError, which names those there are."""
+    projections = {projection.name: projection for projection in registry()}
+    if name not in projections:
+        raise LookupError(f"there is no projection {name!r}; there are {', '.join(projections)}")
+    return projections[name]
 
 
 def columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

@@ -1,6 +1,6 @@
 """The projector: bus → read model, exactly once and in order, whatever the bus does.
 
-Any number may run. One has the turn, a lock of its connection; the others ask for it every second. What the
+Any number may run. One has the turn, a lock of its connection; the others ask for it twice a second. What the
 turn does with events is in `turn`; here is who has it, where events come from, and how it ends: on a failure
 everything in memory is dropped and read again from the tables.
 """
@@ -29,7 +29,7 @@ from projections.turn import Turn
 
 log = structlog.get_logger()
 IDLE_S = 0.25  # without a message for this long, the journal is asked whether something was missed
-STANDBY_S = 1.0  # how often a projector that is not the active one asks for its turn
+STANDBY_S = 0.5  # how often a projector that is not the active one asks for its turn
 RETRY_S = 0.5
 LOCK = "projector"
 T = TypeVar("T")
@@ -84,10 +84,15 @@ class Runner:
         """Follow the stream until it is lost; then take one look into the journal."""
         try:
             async with Subscription(self._client, turn.position) as subscription:
+                arrived = await subscription.batch(IDLE_S)
                 while not self._stop.is_set():
-                    arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
-                    await self._in_thread(turn.take, arrived)
-                    await subscription.acknowledge(turn.position)
+                    # While a batch is applied the next one is received and decoded.
+                    applied = asyncio.ensure_future(self._in_thread(turn.take, arrived))
+                    try:
+                        arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
+                    finally:
+                        await applied
+                    await subscription.acknowledge(is_stored=turn.is_between_commands)
                     await self._in_thread(turn.keep_up)
         except LOST as error:
             log.warning("the stream is away, following the journal", error=str(error) or type(error).__name__)

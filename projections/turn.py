@@ -52,6 +52,11 @@ class Turn:
         return self._intake.position
 
     @property
+    def is_between_commands(self) -> bool:
+        """Say whether nothing is held back that waits for the end of its command."""
+        return self._intake.is_between_commands
+
+    @property
     def is_behind(self) -> bool:
         return bool(self._behind)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    # The thread that nudges the relay would try to find the server again, and say so below pytest's last line.
+    if nudge := sys.modules.get("ledger.bus.nudge"):
+        nudge.stop()
     SERVERS.stop()
 
 

@@ -49,7 +49,7 @@ def open_accounts(number: int, prefix: str = "acc", balance: int = 1_000) -> lis
 
 def random_commands(accounts: list[str], number: int, seed: int = 1) -> list[Command]:
     """Return deposits, withdrawals and transfers between accounts; some will be refused."""
-    choose = random.Random(seed)  # noqa: S311
+    choose = random.Random(seed)
     commands: list[Command] = []
     for index in range(number):
         one, other = choose.sample(accounts, 2)
@@ -124,14 +124,42 @@ def read_balances() -> dict[str, tuple[int, int]]:
             read_model("SELECT account_id, version, balance_minor FROM accounts")}  # fmt: skip
 
 
+# Each must find nothing: what would be wrong with books in which everything else is right.
+WRONG_BOOKS = {
+    "a command whose postings do not cancel":
+        "SELECT command_id FROM postings GROUP BY command_id, currency HAVING sum(amount_minor) <> 0",
+    "an account whose postings are not its balance":
+        "SELECT account_id FROM accounts LEFT JOIN postings USING (account_id) WHERE is_external IS NOT TRUE "
+        "GROUP BY account_id, balance_minor HAVING coalesce(sum(amount_minor), 0) <> balance_minor",
+    "an account whose days are not its balance":
+        "SELECT account_id FROM accounts LEFT JOIN daily_balances USING (account_id) WHERE is_external IS NOT TRUE "
+        "GROUP BY account_id, balance_minor HAVING coalesce(sum(credits_minor - debits_minor), 0) <> balance_minor",
+    "a currency whose trial balance is not zero, or not that of its postings":
+        "SELECT currency FROM trial_balance t WHERE accounts_minor + external_minor <> 0 "
+        "OR accounts_minor <> (SELECT sum(balance_minor) FROM accounts a WHERE a.currency = t.currency) "
+        "OR t.postings <> (SELECT count(*) FROM postings p WHERE p.currency = t.currency)",
+    "a description that cannot be found":
+        "SELECT description FROM transactions WHERE description <> '' "
+        "AND description NOT IN (SELECT reference FROM search_entries WHERE kind = 'description')",
+    "a transfer that is not two lines":
+        "SELECT transfer_id FROM transfers FULL JOIN (SELECT transfer_id, count(*) FROM transactions "
+        "WHERE transfer_id IS NOT NULL GROUP BY 1) AS lines USING (transfer_id) "
+        "WHERE count IS DISTINCT FROM 2 OR amount_minor IS NULL",
+}  # fmt: skip
+
+
 def assert_read_model_is_right() -> None:
-    """The accounts are the event store's, and every money event has exactly one line."""
+    """The accounts are the event store's, every money event has exactly one line, and the books balance."""
     assert read_balances() == stored_balances()
     with dedicated_connection() as connection:
         money = connection.execute(
             "SELECT j.position, j.aggregate_id, j.version FROM journal j WHERE event_type LIKE 'Money%' ORDER BY 1"
         ).fetchall()
+        ((events,),) = connection.execute("SELECT count(*) FROM journal").fetchall()
     assert read_model("SELECT position, account_id, version FROM transactions ORDER BY 1") == money
+    assert read_model("SELECT coalesce(sum(events), 0) FROM activity") == [(events,)]
+    for what, query in WRONG_BOOKS.items():
+        assert read_model(query) == [], what
 
 
 class Background:

@@ -21,6 +21,7 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Submission
 from ledger.store import journal
 from projections import checkpoints
+from projections.connection import read_model_connection
 from projections.projection import registry
 
 ROUNDS = 5
@@ -97,7 +98,7 @@ def stream_sequence() -> int:
 
 
 def read_model_position() -> int:
-    with checkpoints.dedicated_connection() as connection:
+    with read_model_connection() as connection:
         return min(checkpoints.load(connection, projection).position for projection in registry())
 
 
@@ -131,9 +132,9 @@ def projector() -> Figure:
     head = journal.head().position
     rates = []
     for _ in range(3):
-        with checkpoints.dedicated_connection() as connection:
+        with read_model_connection() as connection:
             tables = ", ".join(["checkpoints", *(t for p in registry() for t in p.tables)])
-            connection.execute(psycopg.sql.SQL("TRUNCATE {}").format(psycopg.sql.SQL(tables)))  # type: ignore[arg-type]
+            connection.execute(psycopg.sql.SQL("TRUNCATE {}").format(psycopg.sql.SQL(tables)))
         with worker("run_projections"):
             rates.append(drained(read_model_position, 0, head))
     return Figure(f"projector, catch-up over {head:,} events", "events/s", 10_000, summary(rates))
@@ -144,7 +145,7 @@ def live_lag() -> list[Figure]:
     ids = accounts(100)
     lags_ms: list[float] = []
     query = "SELECT version FROM accounts WHERE account_id = %s"
-    with worker("relay_events"), worker("run_projections"), checkpoints.dedicated_connection() as reader:
+    with worker("relay_events"), worker("run_projections"), read_model_connection() as reader:
         while read_model_position() < journal.head().position or journal_events_waiting():
             time.sleep(0.1)
         due = time.perf_counter()

@@ -10,19 +10,24 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse, JsonResponse
-from knox.auth import TokenAuthentication
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ledger.errors import LedgerError, Malformed
+from ledger.api.schema import query, read
+from ledger.errors import Malformed
 from ledger.store import journal, proofs
 from ledger.store.connection import connection
 from ledger.store.recorded import canonical_bytes
 
 TLOG_PROOF = "tlog-proof"
 SIZE_MAX = 2**63 - 1
+_PARAMETERS = [
+    query("tree_size", int, "prove it under the head of this size; under the last one when absent"),
+    query("form", {"type": "string", "enum": [TLOG_PROOF]}, "a C2SP tlog-proof file instead of JSON"),
+]
 
 
 class InvalidTreeSize(Malformed):
@@ -31,22 +36,10 @@ class InvalidTreeSize(Malformed):
     code = "invalid_tree_size"
 
 
-class ProofView(APIView):
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
-
-    def handle_exception(self, error: Exception) -> HttpResponse:
-        if not isinstance(error, LedgerError):
-            return super().handle_exception(error)
-        problem = {"code": error.code, "status": error.status, "title": error.code.replace("_", " "),
-                   "detail": error.detail, "error": error.detail}  # fmt: skip
-        return JsonResponse(problem, status=error.status, content_type="application/problem+json")
-
-
-class EventProof(ProofView):
+class EventProof(APIView):
     """GET events/{event_id}/proof?tree_size=: that the event is in the log, under a head of this size or the last."""
 
-    permission_classes = (IsAuthenticated,)
-
+    @read("get_event_proof", OpenApiTypes.OBJECT, 404, tag="events", parameters=_PARAMETERS)
     def get(self, request: Request, event_id: UUID) -> HttpResponse:
         tree_size = _size(request, "tree_size")
         with connection() as conn:
@@ -60,11 +53,12 @@ class EventProof(ProofView):
         return JsonResponse({**proof.to_json(), "entry": canonical_bytes(sequenced.event).decode()})
 
 
-class Consistency(ProofView):
+class Consistency(APIView):
     """GET consistency?first=&second=: that the tree of one size continues the smaller one; `second` may be left out."""
 
     permission_classes = (AllowAny,)
 
+    @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         first, second = _size(request, "first"), _size(request, "second")
         if first is None:

@@ -26,27 +26,37 @@ CREATE TABLE IF NOT EXISTS tree_heads (
 TABLES = ("tiles", "tree_heads")
 MODELS = [
     migrations.CreateModel(
-        name='Tile',
+        name="Tile",
         fields=[
-            ('pk', django.db.models.CompositePrimaryKey('level', 'tile_index', blank=True, editable=False, primary_key=True, serialize=False)),
-            ('level', models.IntegerField(help_text='0: leaf hashes; each level above: the roots of full tiles below')),
-            ('tile_index', models.BigIntegerField(help_text='0-based within the level')),
-            ('hashes', models.BinaryField(help_text='256 hashes of 32 bytes')),
-            ('root', models.BinaryField(help_text='Merkle tree hash of the 256')),
+            (
+                "pk",
+                django.db.models.CompositePrimaryKey(
+                    "level", "tile_index", blank=True, editable=False, primary_key=True, serialize=False
+                ),
+            ),
+            ("level", models.IntegerField(help_text="0: leaf hashes; each level above: the roots of full tiles below")),
+            ("tile_index", models.BigIntegerField(help_text="0-based within the level")),
+            ("hashes", models.BinaryField(help_text="256 hashes of 32 bytes")),
+            ("root", models.BinaryField(help_text="Merkle tree hash of the 256")),
         ],
         options={
-            'db_table': 'tiles',
+            "db_table": "tiles",
         },
     ),
     migrations.CreateModel(
-        name='TreeHead',
+        name="TreeHead",
         fields=[
-            ('tree_size', models.BigIntegerField(help_text='positions 1 to this one are under it', primary_key=True, serialize=False)),
-            ('note', models.TextField(help_text='C2SP checkpoint: origin, size, root, signatures')),
-            ('signed_at', models.DateTimeField(help_text='for people; no part of what is signed')),
+            (
+                "tree_size",
+                models.BigIntegerField(
+                    help_text="positions 1 to this one are under it", primary_key=True, serialize=False
+                ),
+            ),
+            ("note", models.TextField(help_text="C2SP checkpoint: origin, size, root, signatures")),
+            ("signed_at", models.DateTimeField(help_text="for people; no part of what is signed")),
         ],
         options={
-            'db_table': 'tree_heads',
+            "db_table": "tree_heads",
         },
     ),
 ]

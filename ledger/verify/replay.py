@@ -36,7 +36,7 @@ def replay(before: Any, row: Row) -> tuple[Any, str | None]:
     """Return the state after a row, as stored, and how it differs from what replaying gives, if it does."""
     try:
         aggregate = AGGREGATES[row.aggregate_type]
-        fact = from_data(row.event_type, row.data)
+        fact = from_data(row.event_type, row.data, row.schema_version)
         replayed = aggregate.evolve(before, fact, format_instant(row.effective_at))
         if aggregate.write(replayed) == row.state:
             return replayed, None

@@ -12,6 +12,7 @@ import pytest
 from ledger.store import journal
 from projections import applying, turn
 from projections.connection import ALIAS
+from projections.projection import Batch
 from tests.read_world import (
     assert_read_model_is_right,
     change_read_model,
@@ -67,7 +68,7 @@ def test_a_checkpoint_that_moved_elsewhere_stops_the_batch_and_its_rows(monkeypa
             intruded.append(True)
             with psycopg.connect(connection.info.dsn) as other:
                 for place in checkpoints:
-                    place.projection.apply(other.cursor(), events)
+                    place.projection.apply(other.cursor(), Batch(events))
                     other.execute(
                         "UPDATE checkpoints SET position = %s, running_hash = %s WHERE projection = %s",
                         (events[-1].position, events[-1].running_hash, place.projection.name),
@@ -116,7 +117,10 @@ def test_an_emptied_read_model_is_built_again_from_the_journal() -> None:
     with relay(), projector():
         submit(*random_commands(accounts, 60))
         wait_until_followed()
-        change_read_model("TRUNCATE accounts, transactions, transfers, checkpoints")
+        change_read_model(
+            "TRUNCATE accounts, transactions, transfers, postings, trial_balance, daily_balances, "
+            "activity, search_entries, checkpoints"
+        )
         wait_for(lambda: bool(positions()), "the projector begins again")
         wait_until_followed()
     assert_read_model_is_right()

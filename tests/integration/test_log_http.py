@@ -15,6 +15,7 @@ from django.http import HttpResponse
 from django.test import Client
 from knox.models import AuthToken
 
+from chronicle.roles import Role, create_groups
 from ledger.domain.commands import CreateAccount
 from ledger.store import merkle
 from ledger.store.hashing import leaf_hash
@@ -34,6 +35,7 @@ def public(database: None) -> Client:
 @pytest.fixture
 def auditor(database: None) -> Iterator[Client]:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
+    user.groups.add(create_groups()[Role.AUDITOR])
     _, token = AuthToken.objects.create(user)
     yield Client(headers={"Authorization": f"Token {token}"})
     user.delete()
@@ -159,7 +161,7 @@ def test_every_event_is_proven_under_every_head_that_covers_it(auditor: Client) 
     small_history()
     submit(*(CreateAccount(f"more-{number}", "More", "USD") for number in range(290)))
     sign()
-    ids = {position: id_ for position, id_ in rows("SELECT position, event_id FROM journal")}
+    ids = dict(rows("SELECT position, event_id FROM journal"))
     for position, size in [(1, 10), (10, 10), (1, 300), (10, 300), (256, 300), (257, 300), (300, 300)]:
         proof = checked_proof(auditor, auditor.get(f"/api/v1/events/{ids[position]}/proof?tree_size={size}"))
         assert (proof["position"], proof["tree_size"]) == (position, size)

@@ -17,7 +17,7 @@ from chronicle.bench.scratch import REPOSITORY, scratch_stack
 
 class Command(BaseCommand):
     help = "Measures engine, relay and projector on servers of its own."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--here", action="store_true", help="measure on the databases of the environment")
