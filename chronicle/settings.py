@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
+from chronicle.colors import PRIMARY_COLORS
 from chronicle.databases import database, lower_cockroachdb_minimum
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,12 +56,17 @@ CHRONICLE_CURRENCIES = {
     code: int(decimals) for code, decimals in (pair.split(":") for pair in env.list("CHRONICLE_CURRENCIES", default=[]))
 }
 
+# The log's name in every signed tree head (https://c2sp.org/tlog-checkpoint); it must never change.
+LOG_ORIGIN = env.str("LOG_ORIGIN", "chronicle-ledger.local/log")
+# The private key that signs tree heads; without one, log_key.pem in CHRONICLE_DATA, made by the first relay.
+LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
+
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the look alone: the site itself is the portal's
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "auditor.admin_config.PortalAdminConfig",  # django.contrib.admin with the portal as its site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -85,6 +94,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditor.access_log.log_api_reads",
 ]
 ROOT_URLCONF = "chronicle.urls"
 ASGI_APPLICATION = "chronicle.asgi.application"
@@ -119,3 +129,68 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 # Files are served from the packages that bring them, so a start needs no collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- the API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # The first names itself in WWW-Authenticate.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "ledger.api.authentication.TokenAuthentication",
+        "ledger.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["ledger.api.authentication.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "ledger.api.problems.handle",
+    # How many proxies of ours stand in front; X-Forwarded-For is believed no further than that.
+    "NUM_PROXIES": env.int("NUM_PROXIES", 0),
+    # Guessing passwords: a person mistypes a few times, a program a thousand times.
+    "DEFAULT_THROTTLE_RATES": {"sign_in_address": "60/min", "sign_in_name": "20/min"},
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "AUTO_REFRESH": False}  # a working day
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chronicle Ledger",
+    "DESCRIPTION": "An event-sourced ledger. Errors are RFC 9457 problems; their codes are listed at /api/errors.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["ledger.api.schema.without_slash_twins"],
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
+
+# --- the portal --------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Chronicle Ledger",
+    "SITE_HEADER": "Chronicle Ledger",
+    "SITE_SUBHEADER": "Every event, as it happened",
+    "SITE_SYMBOL": "history_edu",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ledger/icon.svg")}],
+    "SITE_URL": None,  # there is no other site to go back to
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "auditor.dashboard.add_status",
+    "STYLES": [lambda request: static("ledger/portal.css")],
+    "SIDEBAR": {"navigation": "auditor.navigation.sidebar"},
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": PRIMARY_COLORS},
+}
+# As strict as the portal's libraries allow. Alpine, which unfold is built on, evaluates its attributes with
+# `new Function`, hence 'unsafe-eval'; unfold writes its colours into a <style> element and hides with style
+# attributes, hence 'unsafe-inline' for styles. No script is inline, and nothing comes from another host.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}

@@ -1,3 +1,5 @@
+"""The event store as a Django app: currencies are registered when it is ready."""
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -7,7 +9,11 @@ class LedgerConfig(AppConfig):
     verbose_name = "Event store"
 
     def ready(self) -> None:
+        from ledger.bus.nudge import nudge
         from ledger.domain import currencies
+        from ledger.engine import batching
 
         for code, decimals in settings.CHRONICLE_CURRENCIES.items():
             currencies.register(code, decimals)
+        # The engine does not know the bus; here the two meet.
+        batching.call_after_commit(nudge)

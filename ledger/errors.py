@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from ledger.domain.errors import Conflict, LedgerError, Malformed
 
-__all__ = ["BatchAborted", "Busy", "CommitUnknown", "IdempotencyKeyReused", "LedgerError", "Malformed", "NotYet", "StoreConflict",
-           "StoreUnavailable", "TooLate"]  # fmt: skip
+__all__ = [
+    "BatchAborted",
+    "Busy",
+    "CommitUnknown",
+    "IdempotencyKeyReused",
+    "LedgerError",
+    "Malformed",
+    "NotYet",
+    "Overloaded",
+    "StoreConflict",
+    "StoreUnavailable",
+    "TooLate",
+]
 
 
 class IdempotencyKeyReused(Conflict):
@@ -36,6 +47,14 @@ class Busy(LedgerError):
     """The retries for a contended aggregate are used up; nothing was written."""
 
     code = "busy"
+    status = 503
+    retryable = True
+
+
+class Overloaded(LedgerError):
+    """This process has as many commands waiting as it takes; nothing was written."""
+
+    code = "overloaded"
     status = 503
     retryable = True
 

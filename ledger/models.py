@@ -99,3 +99,30 @@ class Refusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.command_type} by {self.actor}"
+
+
+class Tile(models.Model):
+    """256 consecutive hashes of the Merkle tree over the journal; only full tiles are stored."""
+
+    pk = models.CompositePrimaryKey("level", "tile_index")
+    level = models.IntegerField(help_text="0: leaf hashes; each level above: the roots of full tiles below")
+    tile_index = models.BigIntegerField(help_text="0-based within the level")
+    hashes = models.BinaryField(help_text="256 hashes of 32 bytes")
+    root = models.BinaryField(help_text="Merkle tree hash of the 256")
+
+    class Meta:
+        db_table = "tiles"
+
+
+class TreeHead(models.Model):
+    """A signed head of the Merkle tree: whoever keeps one can prove that history before it was rewritten."""
+
+    tree_size = models.BigIntegerField(primary_key=True, help_text="positions 1 to this one are under it")
+    note = models.TextField(help_text="C2SP checkpoint: origin, size, root, signatures")
+    signed_at = models.DateTimeField(help_text="for people; no part of what is signed")
+
+    class Meta:
+        db_table = "tree_heads"
+
+    def __str__(self) -> str:
+        return f"tree head at {self.tree_size}"

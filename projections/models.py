@@ -50,7 +50,7 @@ class Transaction(models.Model):
     balance_minor = models.BigIntegerField(help_text="after this event")
     currency = models.CharField(max_length=10)
     counter_account = models.CharField(max_length=80)
-    transfer_id = models.CharField(max_length=64, null=True)
+    transfer_id = models.CharField(max_length=64, null=True)  # noqa: DJ001 (most lines are no transfer)
     description = models.CharField(max_length=500)
     recorded_at = models.DateTimeField()
     effective_at = models.DateTimeField()

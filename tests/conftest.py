@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +22,11 @@ atexit.register(SERVERS.stop)
 os.environ.update(SERVERS.environment())
 os.environ["DJANGO_SETTINGS_MODULE"] = "chronicle.settings"
 
+from tests import chromium  # noqa: E402
 from tests.clean import empty_everything  # noqa: E402  (imports Django, which reads the environment above)
+
+# Why the browser tests were skipped; said again at the end, where nobody overlooks it.
+NO_BROWSER: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,12 +34,36 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if SERVERS.nats.url != settings.NATS_URL:
         raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    # Without this, a test run that is asked to end would leave its servers running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A million rounds of hashing for every user of a test is time that tests nothing.
+    settings.PASSWORD_HASHERS = ["tests.hashers.OneRoundHasher"]
     # An xdist worker would inherit it, and set Django up before its own conftest has chosen.
     del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    # The thread that nudges the relay would try to find the server again, and say so below pytest's last line.
+    if nudge := sys.modules.get("ledger.bus.nudge"):
+        nudge.stop()
     SERVERS.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if NO_BROWSER:
+        terminalreporter.write_line(f"NO BROWSER TEST HAS RUN: {NO_BROWSER[0]}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The system's Chromium; start it with `tests.chromium.ARGUMENTS`."""
+    try:
+        return chromium.find_or_install()
+    except chromium.BrowserMissing as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has no browser: {error}")
+        NO_BROWSER.append(str(error))
+        pytest.skip(f"no browser: {error}")
 
 
 @pytest.fixture(scope="session")

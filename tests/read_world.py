@@ -49,7 +49,7 @@ def open_accounts(number: int, prefix: str = "acc", balance: int = 1_000) -> lis
 
 def random_commands(accounts: list[str], number: int, seed: int = 1) -> list[Command]:
     """Return deposits, withdrawals and transfers between accounts; some will be refused."""
-    choose = random.Random(seed)  # noqa: S311
+    choose = random.Random(seed)
     commands: list[Command] = []
     for index in range(number):
         one, other = choose.sample(accounts, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import threading
 import time
@@ -21,6 +22,16 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = READY_
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
         pause.wait(POLL_INTERVAL_S)
+
+
+async def eventually(condition: Callable[[], bool], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+    """Return as soon as the condition holds, and let the event loop work until then."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(POLL_INTERVAL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {timeout_s:.0f} s: {what}") from None
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:

@@ -20,8 +20,7 @@ from chronicle.stack.files import write_private
 from chronicle.stack.ports import LOOPBACK
 
 USER = "chronicle"
-# A batch of events in one message stays far below; the server's own default is 1 MiB.
-MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+LOG_BYTES_MAX = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,10 @@ class NatsServer:
     @property
     def url(self) -> str:
         return f"nats://{USER}:{self.password}@{LOOPBACK}:{self.port}"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "server.log"
 
     def command(self, program: Path) -> list[str]:
         return [str(program), "--config", str(self._configuration_file)]
@@ -70,9 +73,11 @@ class NatsServer:
         settings = {
             "listen": f"{LOOPBACK}:{self.port}",
             "server_name": "chronicle",
-            "max_payload": MAX_PAYLOAD_BYTES,
             "jetstream": {"store_dir": str(self.folder)},
             "authorization": {"user": USER, "password": self.password},
+            # Fifty lines at every start would bury what matters in the terminal.
+            "log_file": str(self.log_file),
+            "logfile_size_limit": LOG_BYTES_MAX,
         }
         return json.dumps(settings, indent=2, ensure_ascii=False)
 

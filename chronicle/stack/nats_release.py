@@ -138,16 +138,16 @@ def _unpack(archive: bytes, member: str, cache: Path) -> Path:
         packed, program = Path(folder) / "archive", Path(folder) / "program"
         packed.write_bytes(archive)
         try:
-            with tarfile.open(packed) as tar, program.open("wb") as target:
+            with tarfile.open(packed) as tar:
                 # One named member is copied out; no path in the archive is ever written to.
-                shutil.copyfileobj(tar.extractfile(member) or _empty(member), target)
+                content = tar.extractfile(member)
+                if content is None:
+                    raise StackError(f"in the archive {member} is not a file")
+                with program.open("wb") as target:
+                    shutil.copyfileobj(content, target)
         except (KeyError, tarfile.TarError) as error:
             raise StackError(f"the archive holds no {member} ({error})") from error
         return _install(program, cache)
-
-
-def _empty(member: str) -> None:
-    raise KeyError(f"{member} is not a file")
 
 
 def _install(program: Path, cache: Path) -> Path:

@@ -13,6 +13,11 @@ LOOPBACK = "127.0.0.1"
 def is_free(port: int) -> bool:
     """Return whether a server could listen here now."""
     with socket.socket() as probe:
+        probe.settimeout(1)
+        # On macOS a server on every address would not keep the next line from binding one of them.
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            return False
+    with socket.socket() as probe:
         # As servers do: a port of which only closed connections remain is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

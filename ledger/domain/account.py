@@ -6,10 +6,23 @@ event, so the fields here are part of the hashed history: add fields with a defa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ledger.domain.events import AccountCreated, Event, MoneyDeposited, MoneyWithdrawn
+from ledger.domain.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountFrozen,
+    AccountUnfrozen,
+    Event,
+    FundsHeld,
+    HoldCaptured,
+    HoldReleased,
+    MoneyDeposited,
+    MoneyWithdrawn,
+    OverdraftLimitChanged,
+)
 
 AGGREGATE_TYPE = "account"
 ACTIVE, FROZEN, CLOSED = "active", "frozen", "closed"
@@ -17,6 +30,8 @@ ACTIVE, FROZEN, CLOSED = "active", "frozen", "closed"
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """`holds`: the open ones, by hold_id, each `{"amount_minor": int, "expires_at": RFC 3339 or None}`."""
+
     owner_name: str
     currency: str
     opened_at: str  # RFC 3339; nothing is effective before it
@@ -24,6 +39,7 @@ class Account:
     balance_minor: int = 0
     held_minor: int = 0
     overdraft_limit_minor: int = 0
+    holds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def available_minor(self) -> int:
@@ -32,18 +48,42 @@ class Account:
 
 def evolve(account: Account | None, event: Event, effective_at: str) -> Account:
     """Return the account after an event that took effect at `effective_at` (RFC 3339)."""
+    if isinstance(event, AccountCreated):
+        assert account is None, "an account is created once"
+        return Account(owner_name=event.owner_name, currency=event.currency, opened_at=effective_at)
+    assert account is not None, "only an account that exists has a history"
     match event:
-        case AccountCreated(owner_name=owner_name, currency=currency):
-            assert account is None, "an account is created once"
-            return Account(owner_name=owner_name, currency=currency, opened_at=effective_at)
         case MoneyDeposited(amount_minor=amount_minor):
-            assert account is not None, "money reaches only an account that exists"
             return replace(account, balance_minor=account.balance_minor + amount_minor)
         case MoneyWithdrawn(amount_minor=amount_minor):
-            assert account is not None, "money leaves only an account that exists"
             return replace(account, balance_minor=account.balance_minor - amount_minor)
+        case FundsHeld():
+            return _with_hold(account, event)
+        case HoldCaptured(hold_id=hold_id, amount_minor=amount_minor):
+            return replace(_without_hold(account, hold_id), balance_minor=account.balance_minor - amount_minor)
+        case HoldReleased(hold_id=hold_id):
+            return _without_hold(account, hold_id)
+        case AccountFrozen():
+            return replace(account, status=FROZEN)
+        case AccountUnfrozen():
+            return replace(account, status=ACTIVE)
+        case AccountClosed():
+            return replace(account, status=CLOSED)
+        case OverdraftLimitChanged(limit_minor=limit_minor):
+            return replace(account, overdraft_limit_minor=limit_minor)
         case _:
             raise AssertionError(f"{type(event).__name__} is not an event of an account")
+
+
+def _with_hold(account: Account, event: FundsHeld) -> Account:
+    hold = {"amount_minor": event.amount_minor, "expires_at": event.expires_at}
+    holds = {**account.holds, event.hold_id: hold}
+    return replace(account, holds=holds, held_minor=account.held_minor + event.amount_minor)
+
+
+def _without_hold(account: Account, hold_id: str) -> Account:
+    holds = {id_: hold for id_, hold in account.holds.items() if id_ != hold_id}
+    return replace(account, holds=holds, held_minor=account.held_minor - account.holds[hold_id]["amount_minor"])
 
 
 _FIELD_NAMES = tuple(f.name for f in fields(Account))
@@ -55,4 +95,5 @@ def to_state(account: Account) -> dict[str, Any]:
 
 
 def from_state(state: dict[str, Any]) -> Account:
+    """Return the account of a stored state; one stored before a field existed gets its default."""
     return Account(**state)

@@ -73,6 +73,20 @@ class EffectiveInFuture(Malformed):
     code = "effective_at_in_future"
 
 
+class ExpiryInPast(Malformed):
+    code = "expires_at_in_past"
+
+
+class Unbalanced(Malformed):
+    """The two sides of a multi-transfer differ in some currency. Fields: `currency`, `sources`, `targets`."""
+
+    code = "unbalanced"
+
+
+class SameCurrency(Malformed):
+    code = "same_currency"
+
+
 class Unknown(LedgerError):
     code = "not_found"
     status = 404
@@ -80,6 +94,12 @@ class Unknown(LedgerError):
 
 class AccountNotFound(Unknown):
     code = "account_not_found"
+
+
+class HoldNotFound(Unknown):
+    """No such hold is open: it never was, or it has been captured or released."""
+
+    code = "hold_not_found"
 
 
 class Conflict(LedgerError):
@@ -112,6 +132,36 @@ class AccountClosed(Refused):
 
 class AccountFrozen(Refused):
     code = "account_frozen"
+
+
+class AccountNotFrozen(Refused):
+    code = "account_not_frozen"
+
+
+class AccountNotEmpty(Refused):
+    """A closed account holds no money and no holds."""
+
+    code = "account_not_empty"
+
+
+class TooManyHolds(Refused):
+    code = "too_many_holds"
+
+
+class HoldExpired(Refused):
+    code = "hold_expired"
+
+
+class HoldNotExpired(Refused):
+    code = "hold_not_expired"
+
+
+class HoldExceeded(Refused):
+    code = "hold_exceeded"
+
+
+class OverdraftInUse(Refused):
+    code = "overdraft_in_use"
 
 
 class CurrencyMismatch(Refused):

@@ -52,7 +52,7 @@ def to_minor(amount: Decimal, currency: str, *, zero_allowed: bool = False) -> i
     if amount.adjusted() > len(str(AMOUNT_MINOR_MAX)):
         raise AmountTooLarge("the amount is larger than this ledger can hold", amount_max=_max(currency))
     # The digits are counted, not scaled in the default context, which would round to 28 of them.
-    sign, digits, exponent = amount.as_tuple()
+    _sign, digits, exponent = amount.as_tuple()
     assert isinstance(exponent, int), "only a finite amount reaches this line"
     shift = exponent + decimals
     significant = int("".join(map(str, digits)))

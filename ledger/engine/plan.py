@@ -169,5 +169,3 @@ def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
         code=error.code,
         detail=error.detail,
     )
-
-

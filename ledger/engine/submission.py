@@ -74,5 +74,11 @@ Outcome = Accepted | Rejected
 
 
 def _json(value: Any) -> Any:
-    # 5, 5.0 and 5.00 are the same amount, so they are the same request.
-    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        # 5, 5.0 and 5.00 are the same amount, so they are the same request.
+        return format(value.normalize(), "f")
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, tuple):
+        return [{f.name: _json(getattr(leg, f.name)) for f in fields(leg)} for leg in value]
+    return value

@@ -29,7 +29,8 @@ STATEMENT_MS_MAX = 30_000
 _CONFLICTS = (errors.UniqueViolation, errors.SerializationFailure, errors.DeadlockDetected)
 
 
-def _parameters() -> dict[str, Any]:
+def parameters() -> dict[str, Any]:
+    """Return what psycopg connects with: Django's `event_store` alias, less what only Django understands."""
     wrapper = connections[ALIAS]
     parameters = wrapper.get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "isolation_level"):
@@ -49,7 +50,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
 def dedicated_connection() -> Iterator[psycopg.Connection[Any]]:
     """Yield a connection of the caller's own, for a process that keeps one (the relay)."""
     with translated():
-        connection = psycopg.connect(**_parameters(), autocommit=True)
+        connection = psycopg.connect(**parameters(), autocommit=True)
         _prepare(connection)
     with connection:
         yield connection
@@ -59,7 +60,7 @@ def dedicated_connection() -> Iterator[psycopg.Connection[Any]]:
 def pool() -> ConnectionPool[psycopg.Connection[Any]]:
     """Return this process's pool, opened on first use."""
     return ConnectionPool(
-        kwargs={**_parameters(), "autocommit": True},
+        kwargs={**parameters(), "autocommit": True},
         min_size=1,
         max_size=POOL_SIZE_MAX,
         timeout=WAIT_S_MAX,

@@ -88,12 +88,14 @@ def read(aggregate_ids: Collection[str], keys: Collection[str] = (), event_ids: 
             return snapshot
 
 
-def _snapshot(rows: psycopg.Cursor[Any]) -> Snapshot:
-    heads, now = {}, None
-    for now, aggregate_id, version, state, hash_, recorded_at in rows:
-        heads[aggregate_id] = Head() if version is None else Head(version, from_state(state), hash_, recorded_at)
-    assert now is not None, "every command names an aggregate, and each gives a row"
-    return Snapshot(now, heads)
+def _snapshot(cursor: psycopg.Cursor[Any]) -> Snapshot:
+    rows = cursor.fetchall()
+    assert rows, "every command names an aggregate, and each gives a row"
+    heads = {
+        aggregate_id: Head() if version is None else Head(version, from_state(state), hash_, recorded_at)
+        for _, aggregate_id, version, state, hash_, recorded_at in rows
+    }
+    return Snapshot(rows[0][0], heads)
 
 
 def read_events(event_ids: Collection[UUID]) -> dict[UUID, RecordedEvent]:

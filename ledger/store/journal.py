@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -27,8 +27,7 @@ COMMANDS_PER_STEP_MAX = 1_000
 READ_BATCH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sequenced:
+class Sequenced(NamedTuple):
     """An event with its place in the journal."""
 
     event: RecordedEvent

@@ -104,3 +104,59 @@ READ_EVENTS_BY_KEY = f"""
 SELECT {EVENT_COLUMNS} FROM unnest(%b::text[], %b::bigint[]) AS wanted (aggregate_id, version)
 JOIN events AS e ON e.aggregate_id = wanted.aggregate_id AND e.version = wanted.version
 """
+
+# --- history: what people read -----------------------------------------------------------------------
+_SEQUENCED = f"""
+SELECT {EVENT_COLUMNS}, j.position, j.command_id, j.command_index, j.command_size, j.running_hash
+FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+"""
+# Within an aggregate versions rise with positions, so each list is read along an index that ends in its order.
+READ_SEQUENCED = f"{_SEQUENCED} WHERE j.position > %(after)s ORDER BY j.position LIMIT %(limit)s"
+READ_SEQUENCED_OF_TYPE = f"""
+{_SEQUENCED} WHERE j.position > %(after)s AND j.event_type = %(event_type)s ORDER BY j.position LIMIT %(limit)s
+"""
+READ_SEQUENCED_OF_AGGREGATE = f"""
+{_SEQUENCED} WHERE j.position > %(after)s AND j.aggregate_id = %(aggregate_id)s
+    AND (%(event_type)s::text IS NULL OR j.event_type = %(event_type)s) ORDER BY j.version LIMIT %(limit)s
+"""
+COUNT_OF_TYPE = "SELECT count(*) FROM journal WHERE event_type = %(event_type)s"
+COUNT_OF_AGGREGATE = """
+SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
+    AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
+"""
+COUNT_ALL = "SELECT coalesce(max(position), 0) FROM journal"  # gapless from 1: the head is the count
+READ_EVENT = f"""
+SELECT {EVENT_COLUMNS}, j.position, j.running_hash
+FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = %s
+"""
+BACKLOG = """
+SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
+"""
+
+# --- the log: tiles and tree heads ---------------------------------------------------------------------
+# One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
+READ_LEAVES = """
+SELECT (position - 1) >> 8, count(*), string_agg(event_hash, ''::bytea ORDER BY position)
+FROM journal WHERE position > %s AND position <= %s GROUP BY 1 ORDER BY 1
+"""
+READ_TILE = "SELECT hashes FROM tiles WHERE level = %s AND tile_index = %s"
+READ_TILE_ROOTS = """
+SELECT root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s ORDER BY tile_index
+"""
+LAST_TILE = "SELECT tile_index FROM tiles WHERE level = 0 ORDER BY tile_index DESC LIMIT 1"
+INSERT_TILES = """
+INSERT INTO tiles (level, tile_index, hashes, root)
+SELECT level, tile_index, hashes, root FROM unnest(%b::int[], %b::bigint[], %b::bytea[], %b::bytea[])
+  AS new (level, tile_index, hashes, root)
+"""
+INSERT_TREE_HEAD = "INSERT INTO tree_heads (tree_size, note, signed_at) VALUES (%s, %s, clock_timestamp())"
+LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tree_size DESC LIMIT 1"
+READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
+READ_TREE_HEADS = """
+SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
+"""
+POSITION_OF_EVENT = """
+SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = %s
+"""

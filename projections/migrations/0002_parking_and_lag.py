@@ -4,50 +4,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projections', '0001_read_models'),
+        ("projections", "0001_read_models"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='checkpoint',
-            name='lag_p50_ms',
-            field=models.FloatField(default=0, help_text='recorded_at to visible, per batch, over the last minute'),
+            model_name="checkpoint",
+            name="lag_p50_ms",
+            field=models.FloatField(default=0, help_text="recorded_at to visible, per batch, over the last minute"),
         ),
         migrations.AddField(
-            model_name='checkpoint',
-            name='lag_p95_ms',
+            model_name="checkpoint",
+            name="lag_p95_ms",
             field=models.FloatField(default=0),
         ),
         migrations.AddField(
-            model_name='checkpoint',
-            name='lag_p99_ms',
+            model_name="checkpoint",
+            name="lag_p99_ms",
             field=models.FloatField(default=0),
         ),
         migrations.AddField(
-            model_name='checkpoint',
-            name='revision',
-            field=models.BigIntegerField(default=0, help_text='rises whenever anyone but the projector changes the rows: a retry, a switch'),
+            model_name="checkpoint",
+            name="revision",
+            field=models.BigIntegerField(
+                default=0, help_text="rises whenever anyone but the projector changes the rows: a retry, a switch"
+            ),
         ),
         migrations.CreateModel(
-            name='ParkedEvent',
+            name="ParkedEvent",
             fields=[
-                ('parked_id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('projection', models.CharField(max_length=64)),
-                ('position', models.BigIntegerField()),
-                ('event_id', models.UUIDField()),
-                ('aggregate_id', models.CharField(max_length=64)),
-                ('event_type', models.CharField(max_length=64)),
-                ('command_id', models.UUIDField()),
-                ('is_cause', models.BooleanField(help_text='could not be applied itself; false: waits for one that could not')),
-                ('reason', models.TextField()),
-                ('attempts', models.IntegerField()),
-                ('parked_at', models.DateTimeField()),
+                ("parked_id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("projection", models.CharField(max_length=64)),
+                ("position", models.BigIntegerField()),
+                ("event_id", models.UUIDField()),
+                ("aggregate_id", models.CharField(max_length=64)),
+                ("event_type", models.CharField(max_length=64)),
+                ("command_id", models.UUIDField()),
+                (
+                    "is_cause",
+                    models.BooleanField(help_text="could not be applied itself; false: waits for one that could not"),
+                ),
+                ("reason", models.TextField()),
+                ("attempts", models.IntegerField()),
+                ("parked_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'parked_events',
-                'constraints': [models.UniqueConstraint(fields=('projection', 'position'), name='parked_events_once')],
+                "db_table": "parked_events",
+                "constraints": [models.UniqueConstraint(fields=("projection", "position"), name="parked_events_once")],
             },
         ),
     ]

@@ -6,110 +6,156 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('projections', '0002_parking_and_lag'),
+        ("projections", "0002_parking_and_lag"),
     ]
 
     operations = [
         # A trusted extension: the database's owner may make it without being a superuser.
         migrations.RunSQL("CREATE EXTENSION IF NOT EXISTS pg_trgm", migrations.RunSQL.noop),
         migrations.CreateModel(
-            name='Activity',
+            name="Activity",
             fields=[
-                ('pk', models.CompositePrimaryKey('minute', 'event_type', 'currency', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('minute', models.DateTimeField()),
-                ('event_type', models.CharField(max_length=64)),
-                ('currency', models.CharField(help_text='empty for events that move no money', max_length=10)),
-                ('events', models.BigIntegerField()),
-                ('amount_minor', models.DecimalField(decimal_places=0, help_text='unsigned sum', max_digits=38)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "minute",
+                        "event_type",
+                        "currency",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("minute", models.DateTimeField()),
+                ("event_type", models.CharField(max_length=64)),
+                ("currency", models.CharField(help_text="empty for events that move no money", max_length=10)),
+                ("events", models.BigIntegerField()),
+                ("amount_minor", models.DecimalField(decimal_places=0, help_text="unsigned sum", max_digits=38)),
             ],
             options={
-                'verbose_name_plural': 'activity',
-                'db_table': 'activity',
+                "verbose_name_plural": "activity",
+                "db_table": "activity",
             },
         ),
         migrations.CreateModel(
-            name='DailyBalance',
+            name="DailyBalance",
             fields=[
-                ('pk', models.CompositePrimaryKey('account_id', 'day', 'is_external', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('account_id', models.CharField(max_length=80)),
-                ('is_external', models.BooleanField()),
-                ('currency', models.CharField(max_length=10)),
-                ('day', models.DateField()),
-                ('debits_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('credits_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('postings', models.BigIntegerField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "account_id",
+                        "day",
+                        "is_external",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("account_id", models.CharField(max_length=80)),
+                ("is_external", models.BooleanField()),
+                ("currency", models.CharField(max_length=10)),
+                ("day", models.DateField()),
+                ("debits_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("credits_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("postings", models.BigIntegerField()),
             ],
             options={
-                'db_table': 'daily_balances',
+                "db_table": "daily_balances",
             },
         ),
         migrations.CreateModel(
-            name='Posting',
+            name="Posting",
             fields=[
-                ('posting_id', models.BigIntegerField(help_text='twice the position, plus one for the outside', primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField()),
-                ('command_id', models.UUIDField()),
-                ('account_id', models.CharField(max_length=80)),
-                ('is_external', models.BooleanField()),
-                ('currency', models.CharField(max_length=10)),
-                ('amount_minor', models.BigIntegerField(help_text="signed: what the account's balance changed by")),
-                ('recorded_at', models.DateTimeField()),
-                ('effective_at', models.DateTimeField()),
+                (
+                    "posting_id",
+                    models.BigIntegerField(
+                        help_text="twice the position, plus one for the outside", primary_key=True, serialize=False
+                    ),
+                ),
+                ("position", models.BigIntegerField()),
+                ("command_id", models.UUIDField()),
+                ("account_id", models.CharField(max_length=80)),
+                ("is_external", models.BooleanField()),
+                ("currency", models.CharField(max_length=10)),
+                ("amount_minor", models.BigIntegerField(help_text="signed: what the account's balance changed by")),
+                ("recorded_at", models.DateTimeField()),
+                ("effective_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'postings',
+                "db_table": "postings",
             },
         ),
         migrations.CreateModel(
-            name='SearchEntry',
+            name="SearchEntry",
             fields=[
-                ('pk', models.CompositePrimaryKey('kind', 'reference', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(help_text='account or description', max_length=16)),
-                ('reference', models.CharField(help_text="the account's id, or the description itself", max_length=500)),
-                ('text', models.CharField(max_length=500)),
-                ('position', models.BigIntegerField(help_text='of the event that was the first to say so')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "kind", "reference", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("kind", models.CharField(help_text="account or description", max_length=16)),
+                (
+                    "reference",
+                    models.CharField(help_text="the account's id, or the description itself", max_length=500),
+                ),
+                ("text", models.CharField(max_length=500)),
+                ("position", models.BigIntegerField(help_text="of the event that was the first to say so")),
             ],
             options={
-                'verbose_name_plural': 'search entries',
-                'db_table': 'search_entries',
+                "verbose_name_plural": "search entries",
+                "db_table": "search_entries",
             },
         ),
         migrations.CreateModel(
-            name='TrialBalance',
+            name="TrialBalance",
             fields=[
-                ('currency', models.CharField(max_length=10, primary_key=True, serialize=False)),
-                ('accounts_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('external_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('debits_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('credits_minor', models.DecimalField(decimal_places=0, max_digits=38)),
-                ('postings', models.BigIntegerField()),
-                ('position', models.BigIntegerField(help_text='of the last posting')),
+                ("currency", models.CharField(max_length=10, primary_key=True, serialize=False)),
+                ("accounts_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("external_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("debits_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("credits_minor", models.DecimalField(decimal_places=0, max_digits=38)),
+                ("postings", models.BigIntegerField()),
+                ("position", models.BigIntegerField(help_text="of the last posting")),
             ],
             options={
-                'db_table': 'trial_balance',
+                "db_table": "trial_balance",
             },
         ),
         migrations.AddField(
-            model_name='account',
-            name='available_minor',
-            field=models.GeneratedField(db_persist=True, expression=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('balance_minor'), '-', models.F('held_minor')), '+', models.F('overdraft_limit_minor')), output_field=models.BigIntegerField()),
+            model_name="account",
+            name="available_minor",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=django.db.models.expressions.CombinedExpression(
+                    django.db.models.expressions.CombinedExpression(
+                        models.F("balance_minor"), "-", models.F("held_minor")
+                    ),
+                    "+",
+                    models.F("overdraft_limit_minor"),
+                ),
+                output_field=models.BigIntegerField(),
+            ),
         ),
         migrations.AddIndex(
-            model_name='transaction',
-            index=models.Index(fields=['description', '-position'], name='transactions_by_description'),
+            model_name="transaction",
+            index=models.Index(fields=["description", "-position"], name="transactions_by_description"),
         ),
         migrations.AddIndex(
-            model_name='dailybalance',
-            index=models.Index(fields=['day', 'currency'], name='daily_balances_by_day'),
+            model_name="dailybalance",
+            index=models.Index(fields=["day", "currency"], name="daily_balances_by_day"),
         ),
         migrations.AddIndex(
-            model_name='posting',
-            index=models.Index(fields=['account_id', '-posting_id'], name='postings_by_account'),
+            model_name="posting",
+            index=models.Index(fields=["account_id", "-posting_id"], name="postings_by_account"),
         ),
         migrations.AddIndex(
-            model_name='searchentry',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['text'], name='search_entries_by_trigram', opclasses=['gin_trgm_ops']),
+            model_name="searchentry",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["text"], name="search_entries_by_trigram", opclasses=["gin_trgm_ops"]
+            ),
         ),
     ]

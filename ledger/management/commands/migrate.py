@@ -25,8 +25,8 @@ class Command(MigrateCommand):
         super().add_arguments(parser)
         parser.set_defaults(database=None)
 
-    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {**super().get_check_kwargs({**options, "database": None}), "databases": self._aliases(options)}
+    def get_check_kwargs(self, options: Any) -> Any:
+        return {**super().get_check_kwargs(options), "databases": self._aliases(options)}
 
     def handle(self, *args: Any, **options: Any) -> None:
         for alias in self._aliases(options):

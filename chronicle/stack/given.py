@@ -1,0 +1,70 @@
+"""Checks the servers that the environment names instead of the embedded ones, before anything is started.
+
+A server that does not answer is named in one sentence, with the variable that named it and without its
+password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+
+import nats
+import nats.errors
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from chronicle.stack.errors import StackError
+
+CONNECT_TIMEOUT_S = 5
+
+
+def check_database(variable: str, url: str) -> None:
+    """**Raises** StackError when nobody can sign in there."""
+    conninfo = re.sub(r"^cockroachdb://", "postgresql://", url)
+    try:
+        parameters = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError as error:
+        raise StackError(f"{variable} is not a database URL.") from error
+    place = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}/{parameters.get('dbname', '')}"
+    try:
+        psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except psycopg.OperationalError as error:
+        raise StackError(f"The database at {place}, named by {variable}, cannot be used: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    lines = str(error).strip().splitlines()
+    # psycopg repeats the address in front of the reason, and lists every attempt below the first line.
+    return lines[0].split(" failed: ")[-1].rstrip(".") if lines else type(error).__name__
+
+
+def check_nats(url: str) -> None:
+    """**Raises** StackError when no server with JetStream answers there."""
+    place = re.sub(r"//[^,]*@", "//", url)
+    try:
+        asyncio.run(_ask_for_jetstream(url))
+    except (OSError, ValueError, nats.errors.Error) as error:
+        raise StackError(f"The NATS server at {place}, named by NATS_URL, cannot be used: {_reason(error)}.") from error
+
+
+async def _ask_for_jetstream(url: str) -> None:
+    failures: list[Exception] = []
+
+    async def remember(error: Exception) -> None:
+        failures.append(error)
+
+    try:
+        connection = await nats.connect(
+            url, allow_reconnect=False, connect_timeout=CONNECT_TIMEOUT_S, reconnect_time_wait=0, error_cb=remember
+        )
+    except nats.errors.NoServersError as error:
+        # It says only that none is left; what happened at the last one is what helps.
+        raise (failures[-1] if failures else error) from error
+    try:
+        await connection.jetstream().account_info()
+    finally:
+        await connection.close()

@@ -1,0 +1,107 @@
+"""Who is calling: `Authorization: Token …` or a session with its CSRF token.
+
+A token that was found good is believed for a few seconds without asking the database again, together with
+its user's roles, so that a stream of commands costs no query each. A revoked token or a lost role takes
+effect within that time in every process, and at once in the one that revoked it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from knox.auth import TokenAuthentication as KnoxAuthentication
+from knox.crypto import hash_token
+from knox.models import AuthToken
+from rest_framework import exceptions
+from rest_framework.authentication import SessionAuthentication as DrfSessionAuthentication
+from rest_framework.authentication import get_authorization_header
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from chronicle.roles import Role, roles_of
+from ledger.api.errors import CsrfFailed
+
+BELIEVED_S = 5.0  # how long a revoked token or role may still work
+REMEMBERED_MAX = 10_000  # tokens; one is about a kilobyte
+_TOKEN = re.compile(rb"[0-9A-Za-z]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What a token stands for. It is `request.auth`."""
+
+    user: AbstractBaseUser
+    token: AuthToken
+    roles: frozenset[Role]
+    believed_until: float
+
+
+_sign_ins: dict[str, SignIn] = {}
+
+
+def forget(digest: str) -> None:
+    """Stop believing a token at once, in this process."""
+    _sign_ins.pop(digest, None)
+
+
+class TokenAuthentication(KnoxAuthentication):
+    def authenticate_credentials(self, token: bytes) -> tuple[AbstractBaseUser, SignIn]:
+        if not _TOKEN.fullmatch(token):
+            raise exceptions.AuthenticationFailed("a token is letters and digits")
+        digest = hash_token(token.decode())
+        sign_in = _sign_ins.get(digest)
+        if sign_in is None or sign_in.believed_until < time.monotonic():
+            forget(digest)
+            user, found = super().authenticate_credentials(token)
+            sign_in = SignIn(user, found, roles_of(user), time.monotonic() + BELIEVED_S)
+            if len(_sign_ins) >= REMEMBERED_MAX:
+                _sign_ins.clear()
+            _sign_ins[digest] = sign_in
+        return sign_in.user, sign_in
+
+    @classmethod
+    def is_believed(cls, request: Any) -> bool:
+        """Return whether authenticating this request needs no database."""
+        _, _, token = get_authorization_header(request).partition(b" ")
+        if not _TOKEN.fullmatch(token):
+            return False
+        sign_in = _sign_ins.get(hash_token(token.decode()))
+        # A moment is left, so that it is still believed when it is asked for again.
+        return sign_in is not None and sign_in.believed_until > time.monotonic() + 0.1
+
+
+class SessionAuthentication(DrfSessionAuthentication):
+    def enforce_csrf(self, request: Any) -> None:
+        try:
+            super().enforce_csrf(request)
+        except exceptions.PermissionDenied as error:
+            raise CsrfFailed(str(error.detail)) from error
+
+
+class _RolePermission(BasePermission):
+    roles: frozenset[Role]
+    message = "this needs another role"
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        sign_in = request.auth
+        roles = sign_in.roles if isinstance(sign_in, SignIn) else roles_of(request.user)
+        return not roles.isdisjoint(self.roles)
+
+
+class MayRead(_RolePermission):
+    roles = frozenset(Role)
+    message = "reading needs the role auditor, operator or administrator"
+
+
+class MayCommand(_RolePermission):
+    roles = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
+    message = "commands need the role operator or administrator"
+
+
+class MayAdminister(_RolePermission):
+    roles = frozenset({Role.ADMINISTRATOR})
+    message = "this needs the role administrator"

@@ -1,0 +1,36 @@
+"""An account's balance at any microsecond, from the event store: one index probe, whatever the read model does."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from ledger import selectors
+from ledger.api import fields, parameters
+from ledger.api.base import ApiView, answer, in_thread
+from ledger.api.schema import INSTANT, BalanceAtAnswer, query, read
+from ledger.domain.instants import format_instant
+from ledger.domain.money import format_minor
+
+_PARAMETERS = [query("timestamp", INSTANT, "RFC 3339 with an offset, to the microsecond", required=True)]
+
+
+class BalanceAtView(ApiView):
+    @read("get_balance_at", BalanceAtAnswer, 404, tag="accounts", parameters=_PARAMETERS)
+    async def get(self, request: Request, account_id: str) -> HttpResponse:
+        """What was known of the account at an instant, by recorded_at."""
+        fields.account_id(account_id)
+        at = parameters.required_instant(request, "timestamp")
+        found = await in_thread(selectors.balance_at, account_id, at)
+        account = found.account
+        return answer(
+            {
+                "account_id": account_id,
+                "balance": format_minor(account.balance_minor, account.currency),
+                "currency": account.currency,
+                "status": account.status,
+                "at": format_instant(at),
+                "version": found.version,
+                "final": found.is_final,
+            }
+        )

@@ -1,0 +1,95 @@
+"""The base of every API view: asynchronous, JSON in and out, every failure a problem.
+
+Django REST Framework's own `dispatch` is synchronous; this one awaits the handler and keeps the rest:
+authenticators, permissions, throttles, parsers and the description for OpenAPI. What needs a database runs
+in a few threads that live as long as the process, so that their connections do too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import orjson
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from ledger.api.authentication import MayRead, TokenAuthentication
+from ledger.api.body import StrictJsonParser, StrictRequest
+
+T = TypeVar("T")
+# Below the event store's pool (8), so that reading cannot keep the writer from a connection.
+READERS = 6
+POSITION_HEADER = "Chronicle-Position"
+_readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run something that blocks, with database connections that are checked and kept."""
+    return await asyncio.get_running_loop().run_in_executor(_readers, _with_connections, function, arguments)
+
+
+def _with_connections(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    close_old_connections()
+    return function(*arguments)
+
+
+def answer(
+    data: Any, status: int = 200, *, position: int | None = None, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    """Return a JSON answer. `position`: the journal's position that it is true for."""
+    response = HttpResponse(orjson.dumps(data), content_type="application/json", status=status, headers=headers)
+    if position is not None:
+        response[POSITION_HEADER] = str(position)
+    return response
+
+
+class ApiView(APIView):
+    parser_classes = (StrictJsonParser,)
+    permission_classes: tuple[type[BasePermission], ...] = (MayRead,)
+    # Told rather than found out from the handlers, of which OPTIONS is synchronous.
+    view_is_async = True
+
+    async def dispatch(  # type: ignore[override]
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        self.args, self.kwargs = args, kwargs
+        self.request = admitted = self.initialize_request(request, *args, **kwargs)
+        self.headers = self.default_response_headers
+        try:
+            if TokenAuthentication.is_believed(request):
+                self._admit(admitted)
+            else:
+                await in_thread(self._admit, admitted)
+            response = self._handler(admitted)(admitted, *args, **kwargs)
+            if inspect.isawaitable(response):
+                response = await response
+        except Exception as error:
+            response = self.handle_exception(error)
+        return self.finalize_response(admitted, response, *args, **kwargs)
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        return StrictRequest(
+            request,
+            parsers=self.get_parsers(),
+            authenticators=self.get_authenticators(),
+            negotiator=self.get_content_negotiator(),
+            parser_context=self.get_parser_context(request),
+        )
+
+    def _admit(self, request: Request) -> None:
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+
+    def _handler(self, request: Request) -> Callable[..., Any]:
+        name = (request.method or "").lower()
+        handler = getattr(self, name, None) if name in self.http_method_names else None
+        return handler or self.http_method_not_allowed

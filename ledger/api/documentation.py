@@ -1,0 +1,31 @@
+"""The API's pages for people: the OpenAPI document made readable, and the list of error codes.
+
+Scripts and styles come from drf_spectacular_sidecar, so nothing is loaded from another host. The page's own
+initial script has an address of its own, which lets the content security policy stay without inline scripts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views import View
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+
+# Swagger UI writes style attributes and draws its icons from data: URLs.
+@method_decorator(csp_update({"style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]}), name="dispatch")
+class DocumentationView(SpectacularSwaggerSplitView):
+    title = "Chronicle Ledger API"
+
+
+class ErrorsView(View):
+    """docs/errors.md as it is; a problem's `type` leads here."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        text = (settings.BASE_DIR / "docs" / "errors.md").read_text(encoding="utf-8")
+        return HttpResponse(text, content_type="text/markdown; charset=utf-8")

@@ -1,0 +1,110 @@
+"""Every failure as an RFC 9457 problem: one shape, a stable `code`, and `error`, one sentence for a person.
+
+Django REST Framework's exceptions, Django's own 404 and 500, and the ledger's errors all leave through
+`problem_of`. A defect is logged with its traceback and answered without it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+
+from ledger.api import errors
+from ledger.domain.errors import LedgerError, Malformed
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "/api/errors#"  # + code: the row of docs/errors.md
+RETRY_AFTER_S = 1  # what all our own bounds amount to: a second later most of it has passed
+AUTHENTICATE = "Token"
+REPLAYED_HEADER = "Idempotent-Replayed"
+
+_BY_DRF_CLASS: dict[type[Exception], type[LedgerError]] = {
+    exceptions.NotAuthenticated: errors.NotSignedIn,
+    exceptions.AuthenticationFailed: errors.InvalidToken,
+    exceptions.PermissionDenied: errors.Forbidden,
+    PermissionDenied: errors.Forbidden,
+    exceptions.NotFound: errors.NotFound,
+    Http404: errors.NotFound,
+    exceptions.MethodNotAllowed: errors.MethodNotAllowed,
+    exceptions.NotAcceptable: errors.NotAcceptable,
+    exceptions.UnsupportedMediaType: errors.UnsupportedMediaType,
+    exceptions.ParseError: errors.InvalidJson,
+    SuspiciousOperation: Malformed,
+}
+
+
+def body_of(error: LedgerError, *, replayed: bool = False) -> dict[str, Any]:
+    """Return the problem as the JSON object that is answered."""
+    title = error.code.replace("_", " ").capitalize()
+    body: dict[str, Any] = {
+        "type": TYPE_PREFIX + error.code,
+        "title": title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "error": f"{title}: {error.detail}",
+    }
+    assert body.keys().isdisjoint(error.fields), f"a field of {error.code} has the name of a problem's own member"
+    body.update(error.fields)
+    if replayed:
+        body["replayed"] = True
+    return body
+
+
+def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
+    """Return the answer for one error."""
+    body = body_of(error, replayed=replayed)
+    # json and not orjson: what is echoed may hold a lone surrogate, which only the former can escape.
+    response = HttpResponse(json.dumps(body), content_type=MEDIA_TYPE, status=error.status)
+    if error.retryable:
+        response["Retry-After"] = str(error.fields.get("retry_after_s", RETRY_AFTER_S))
+    if error.status == 401:
+        response["WWW-Authenticate"] = AUTHENTICATE
+    if replayed:
+        response[REPLAYED_HEADER] = "true"
+    return response
+
+
+def handle(exception: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Django REST Framework's EXCEPTION_HANDLER: nothing leaves it unanswered."""
+    error = error_of(exception)
+    if isinstance(error, errors.InternalError):
+        request = context.get("request")
+        log.error("a request failed", path=getattr(request, "path", None), exc_info=exception)
+    return problem(error)
+
+
+def error_of(exception: Exception) -> LedgerError:
+    if isinstance(exception, LedgerError):
+        return exception
+    if isinstance(exception, exceptions.Throttled):
+        wait_s = math.ceil(getattr(exception, "wait", None) or RETRY_AFTER_S)
+        return errors.TooManyRequests(f"try again in {wait_s} s", retry_after_s=wait_s)
+    for drf_class, our_class in _BY_DRF_CLASS.items():
+        if isinstance(exception, drf_class):
+            return our_class(_sentence(exception, our_class))
+    return errors.InternalError("the server failed; nothing is known about the cause here, its log has it")
+
+
+def _sentence(exception: Exception, our_class: type[LedgerError]) -> str:
+    detail = getattr(exception, "detail", None)
+    if detail is None or our_class is errors.NotFound:
+        return "there is nothing at this address" if our_class is errors.NotFound else "the request was refused"
+    return str(detail).rstrip(".")
+
+
+def page_for(error: LedgerError, default: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Return a handler for Django's `handler404` and its like: problems under /api/, Django's page elsewhere."""
+
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return problem(error) if request.path.startswith("/api/") else default(request, *args, **kwargs)
+
+    return page

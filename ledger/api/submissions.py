@@ -1,0 +1,207 @@
+"""From a request's fields to a submission: the one place that knows which fields a command has.
+
+A serializer lists and checks them, in order. Whatever takes commands from outside, one or many, comes
+through `submission_of`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+from ledger.api.errors import InvalidIdempotencyKey, MissingField, UnknownField
+from ledger.api.fields import AccountIdField, AmountField, CurrencyField, IdField, InstantField, TextField, VersionField
+from ledger.domain.commands import (
+    LEGS_MAX,
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    Deposit,
+    Exchange,
+    FreezeAccount,
+    Leg,
+    MultiTransfer,
+    PlaceHold,
+    ReleaseHold,
+    SetOverdraftLimit,
+    Transfer,
+    UnfreezeAccount,
+    Withdraw,
+)
+from ledger.domain.errors import InvalidField
+from ledger.engine.submission import Submission
+
+OWNER_NAME_MAX = 200
+DESCRIPTION_MAX = 500
+IDEMPOTENCY_KEY_MAX = 255
+_IDEMPOTENCY_KEY = re.compile(rf"[!-~]{{1,{IDEMPOTENCY_KEY_MAX}}}", re.ASCII)
+# The column that holds an actor's name and key together; a name that leaves a key no room is over 40 characters.
+STORED_KEY_MAX = 300
+# Not of the command itself but of its submission.
+_ABOUT_SUBMISSION = ("expected_version", "effective_at")
+
+
+class CommandSerializer(serializers.Serializer[Any]):
+    def run_validation(self, data: Any = None) -> dict[str, Any]:
+        for name in data:
+            if name not in self.fields:
+                raise UnknownField("this command has no such field", field=name[:64], fields=list(self.fields))
+        values: dict[str, Any] = super().run_validation(data)
+        return values
+
+
+class CreateAccountSerializer(CommandSerializer):
+    account_id = AccountIdField()
+    owner_name = TextField(length_max=OWNER_NAME_MAX, is_blank_allowed=False)
+    currency = CurrencyField()
+    initial_balance = AmountField(required=False, default=Decimal(0))
+
+
+def _text(length_max: int = DESCRIPTION_MAX) -> TextField:
+    return TextField(length_max=length_max, is_blank_allowed=True, required=False, default="")
+
+
+class AccountSerializer(CommandSerializer):
+    account_id = AccountIdField()
+    expected_version = VersionField(required=False, help_text="refuse unless the account is at this version")
+
+
+class MoneySerializer(AccountSerializer):
+    amount = AmountField()
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class DepositSerializer(MoneySerializer):
+    pass
+
+
+class WithdrawSerializer(MoneySerializer):
+    pass
+
+
+class TransferSerializer(CommandSerializer):
+    from_account_id = AccountIdField()
+    to_account_id = AccountIdField()
+    amount = AmountField()
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class ExchangeSerializer(TransferSerializer):
+    to_amount = AmountField(help_text="what the target gets, in its currency; the rate follows from the two amounts")
+
+
+class LegSerializer(CommandSerializer):
+    account_id = AccountIdField()
+    amount = AmountField()
+
+    def to_internal_value(self, data: Any) -> Leg:
+        return Leg(**super().to_internal_value(data))
+
+
+class LegsField(serializers.ListField):
+    """One side of a multi-transfer."""
+
+    child = LegSerializer()
+
+    def run_validation(self, data: Any = serializers.empty) -> tuple[Leg, ...]:
+        if data is serializers.empty:
+            raise MissingField(f"{self.field_name} is missing", field=self.field_name)
+        if not isinstance(data, list) or not 1 <= len(data) <= LEGS_MAX or not all(isinstance(d, dict) for d in data):
+            raise InvalidField(f"{self.field_name} is a list of 1 to {LEGS_MAX} objects", field=self.field_name)
+        legs: list[Any] = [self.child.run_validation(leg) for leg in data]
+        return tuple(legs)
+
+
+class MultiTransferSerializer(CommandSerializer):
+    sources = LegsField()
+    targets = LegsField()
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class StandingSerializer(AccountSerializer):
+    reason = _text()
+
+
+class FreezeAccountSerializer(StandingSerializer):
+    pass
+
+
+class UnfreezeAccountSerializer(StandingSerializer):
+    pass
+
+
+class CloseAccountSerializer(StandingSerializer):
+    pass
+
+
+class SetOverdraftLimitSerializer(StandingSerializer):
+    limit = AmountField()
+
+
+class PlaceHoldSerializer(AccountSerializer):
+    amount = AmountField()
+    description = _text()
+    expires_at = InstantField(required=False, help_text="when the hold ends by itself; in the future")
+
+
+class CaptureHoldSerializer(AccountSerializer):
+    hold_id = IdField()
+    amount = AmountField(required=False, help_text="a part of the hold; the rest is released")
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class ReleaseHoldSerializer(StandingSerializer):
+    hold_id = IdField()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one command comes in: its fields are checked by `serializer` and become a `command`."""
+
+    serializer: CommandSerializer
+    command: Callable[..., Command]
+
+
+FORMS: Mapping[str, Form] = {
+    "create-account": Form(CreateAccountSerializer(), CreateAccount),
+    "deposit": Form(DepositSerializer(), Deposit),
+    "withdraw": Form(WithdrawSerializer(), Withdraw),
+    "transfer": Form(TransferSerializer(), Transfer),
+    "multi-transfer": Form(MultiTransferSerializer(), MultiTransfer),
+    "exchange": Form(ExchangeSerializer(), Exchange),
+    "freeze-account": Form(FreezeAccountSerializer(), FreezeAccount),
+    "unfreeze-account": Form(UnfreezeAccountSerializer(), UnfreezeAccount),
+    "close-account": Form(CloseAccountSerializer(), CloseAccount),
+    "set-overdraft-limit": Form(SetOverdraftLimitSerializer(), SetOverdraftLimit),
+    "place-hold": Form(PlaceHoldSerializer(), PlaceHold),
+    "capture-hold": Form(CaptureHoldSerializer(), CaptureHold),
+    "release-hold": Form(ReleaseHoldSerializer(), ReleaseHold),
+}
+
+
+def submission_of(command_type: str, data: Any, actor: str, idempotency_key: str | None) -> Submission:
+    """Return the submission a request asks for.
+
+    **Raises** a Malformed error; nothing has been written then, and nothing will be.
+    """
+    if idempotency_key is not None:
+        _check_key(idempotency_key, actor)
+    form = FORMS[command_type]
+    fields = dict(form.serializer.run_validation(data))
+    about = {name: fields.pop(name) for name in _ABOUT_SUBMISSION if name in fields}
+    return Submission(form.command(**fields), actor, idempotency_key=idempotency_key, **about)
+
+
+def _check_key(key: str, actor: str) -> None:
+    if not _IDEMPOTENCY_KEY.fullmatch(key) or len(actor) + 1 + len(key) > STORED_KEY_MAX:
+        raise InvalidIdempotencyKey(f"an Idempotency-Key is 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters")

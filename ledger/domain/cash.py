@@ -1,0 +1,40 @@
+"""Rules for money that comes in and goes out: create, deposit, withdraw."""
+
+from __future__ import annotations
+
+from ledger.domain.commands import CreateAccount, Deposit, Withdraw
+from ledger.domain.currencies import decimals_of
+from ledger.domain.decision import Accounts, Context, Decided, check_funds, check_open, check_room, existing
+from ledger.domain.errors import AccountExists
+from ledger.domain.events import EXTERNAL, AccountCreated, MoneyDeposited, MoneyWithdrawn
+from ledger.domain.money import to_minor
+
+
+def create_account(command: CreateAccount, state: Accounts, context: Context) -> list[Decided]:
+    decimals_of(command.currency)
+    amount_minor = to_minor(command.initial_balance, command.currency, zero_allowed=True)
+    if state[command.account_id] is not None:
+        raise AccountExists(f"account {command.account_id} exists already", account_id=command.account_id)
+    decided = [Decided(command.account_id, AccountCreated(command.owner_name, command.currency))]
+    if amount_minor:
+        deposited = MoneyDeposited(amount_minor, command.currency, EXTERNAL + command.currency, "Initial balance")
+        decided.append(Decided(command.account_id, deposited))
+    return decided
+
+
+def deposit(command: Deposit, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    amount_minor = to_minor(command.amount, account.currency)
+    check_open(command.account_id, account, context.effective_at)
+    check_room(command.account_id, account, amount_minor)
+    event = MoneyDeposited(amount_minor, account.currency, EXTERNAL + account.currency, command.description)
+    return [Decided(command.account_id, event)]
+
+
+def withdraw(command: Withdraw, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    amount_minor = to_minor(command.amount, account.currency)
+    check_open(command.account_id, account, context.effective_at)
+    check_funds(command.account_id, account, amount_minor, context.recorded_at)
+    event = MoneyWithdrawn(amount_minor, account.currency, EXTERNAL + account.currency, command.description)
+    return [Decided(command.account_id, event)]

@@ -1,0 +1,58 @@
+"""Rules for the standing of an account: freeze, unfreeze, close, overdraft limit."""
+
+from __future__ import annotations
+
+from ledger.domain import account as accounts
+from ledger.domain.account import Account
+from ledger.domain.commands import CloseAccount, FreezeAccount, SetOverdraftLimit, UnfreezeAccount
+from ledger.domain.decision import Accounts, Context, Decided, available_minor, check_not_closed, check_open, existing
+from ledger.domain.errors import AccountNotEmpty, AccountNotFrozen, OverdraftInUse
+from ledger.domain.events import AccountClosed, AccountFrozen, AccountUnfrozen, OverdraftLimitChanged
+from ledger.domain.money import format_minor, to_minor
+
+
+def freeze(command: FreezeAccount, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    check_open(command.account_id, account, context.effective_at)
+    return [Decided(command.account_id, AccountFrozen(command.reason))]
+
+
+def unfreeze(command: UnfreezeAccount, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    check_not_closed(command.account_id, account)
+    if account.status != accounts.FROZEN:
+        raise AccountNotFrozen(f"account {command.account_id} is not frozen", account_id=command.account_id)
+    return [Decided(command.account_id, AccountUnfrozen(command.reason))]
+
+
+def close(command: CloseAccount, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    check_open(command.account_id, account, context.effective_at)
+    if account.balance_minor or account.holds:
+        raise AccountNotEmpty(
+            f"account {command.account_id} still holds {_format(account.balance_minor, account)} "
+            f"and has {len(account.holds)} open holds",
+            account_id=command.account_id,
+            balance=_format(account.balance_minor, account),
+            held=_format(account.held_minor, account),
+        )
+    return [Decided(command.account_id, AccountClosed(command.reason))]
+
+
+def set_overdraft_limit(command: SetOverdraftLimit, state: Accounts, context: Context) -> list[Decided]:
+    account = existing(state, command.account_id)
+    limit_minor = to_minor(command.limit, account.currency, zero_allowed=True)
+    check_open(command.account_id, account, context.effective_at)
+    needed_minor = account.overdraft_limit_minor - available_minor(account, context.recorded_at)
+    if limit_minor < needed_minor:
+        raise OverdraftInUse(
+            f"account {command.account_id} uses {_format(needed_minor, account)} of its overdraft",
+            account_id=command.account_id,
+            in_use=_format(needed_minor, account),
+            limit=_format(limit_minor, account),
+        )
+    return [Decided(command.account_id, OverdraftLimitChanged(limit_minor, command.reason))]
+
+
+def _format(amount_minor: int, account: Account) -> str:
+    return format_minor(amount_minor, account.currency)

@@ -1,0 +1,88 @@
+"""What others may ask the event store: the API, the portal and the commands that read.
+
+Answers are envelopes or plain values; the SQL behind them is in `ledger.store.history`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ledger.bus.envelope import to_envelope
+from ledger.domain.account import Account, from_state
+from ledger.domain.errors import AccountNotFound, Unknown
+from ledger.domain.instants import format_instant
+from ledger.store import history
+from ledger.store.journal import Sequenced
+from ledger.store.proofs import EventNotFound
+from ledger.store.recorded import event_id_of
+
+head_version = history.head_version
+backlog = history.backlog
+
+
+class AccountNotFoundAt(Unknown):
+    """The account exists now and did not yet at that instant."""
+
+    code = "account_not_found_at"
+
+
+@dataclass(frozen=True, slots=True)
+class EventsPage:
+    """`total`: how many events there are under the same filter; `head_position`: the journal's when it was read."""
+
+    events: list[dict[str, Any]]
+    total: int
+    head_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceAt:
+    account: Account
+    version: int
+    is_final: bool
+
+
+def events(after: int, limit: int, aggregate_id: str | None = None, event_type: str | None = None) -> EventsPage:
+    """Return envelopes in position order from `after` + 1. The head is read first: the page is true for it."""
+    head = history.count_events(None, None)
+    found = [to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)]
+    is_filtered = aggregate_id is not None or event_type is not None
+    return EventsPage(found, history.count_events(aggregate_id, event_type) if is_filtered else head, head)
+
+
+def event(event_id: UUID) -> dict[str, Any]:
+    """Return one envelope; position and running_hash are None until the relay has ordered it.
+
+    **Raises** EventNotFound.
+    """
+    found = history.find_event(event_id)
+    if found is None:
+        raise EventNotFound(f"event {event_id} does not exist", event_id=str(event_id))
+    recorded, position, running_hash = found
+    metadata = recorded.metadata
+    command = (UUID(metadata["command_id"]), metadata["command_index"], metadata["command_size"])
+    envelope = to_envelope(Sequenced(recorded, position or 0, *command, running_hash or b""))
+    return envelope if position else {**envelope, "position": None, "running_hash": None}
+
+
+def balance_at(account_id: str, instant: datetime) -> BalanceAt:
+    """Return an account as of an instant, by recorded_at.
+
+    **Raises** AccountNotFound, or AccountNotFoundAt when it was created later.
+    """
+    found = history.state_at(account_id, instant)
+    if found.event is not None:
+        return BalanceAt(from_state(found.event.state), found.event.version, found.is_final)
+    if history.head_version(account_id):
+        at = format_instant(instant)
+        detail = f"account {account_id} did not exist at {at}"
+        raise AccountNotFoundAt(detail, account_id=account_id, at=at, final=found.is_final)
+    raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+
+
+def command_exists(command_id: UUID) -> bool:
+    """Return whether a command with this id was accepted: one probe for its first event."""
+    return history.find_event(event_id_of(command_id, 0)) is not None

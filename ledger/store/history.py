@@ -1,0 +1,107 @@
+"""Reads of the event store for people: the past of an account, and the events in the order of the journal.
+
+The engine does not come through here. Every query is an index probe or a bounded range; what a caller
+counts is counted by index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ledger.store import sql
+from ledger.store.connection import connection, translated
+from ledger.store.event_store import FINAL_AFTER
+from ledger.store.journal import Sequenced
+from ledger.store.recorded import RecordedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class StateAt:
+    """The last event of an aggregate recorded at or before an instant; None before its first.
+
+    `is_final`: nothing can be recorded at or before the instant any more.
+    """
+
+    event: RecordedEvent | None
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How far the journal is, and which accepted commands it has not ordered yet, by the store's clock."""
+
+    now: datetime
+    head_position: int
+    outbox_commands: int
+    oldest_recorded_at: datetime | None
+
+    def is_settled(self, instant: datetime) -> bool:
+        """Return whether every event recorded at or before an instant is in the journal up to `head_position`."""
+        is_ordered = self.oldest_recorded_at is None or instant < self.oldest_recorded_at
+        return is_ordered and instant <= self.now - FINAL_AFTER
+
+
+def head_version(aggregate_id: str) -> int:
+    """Return the aggregate's version; 0 when it does not exist."""
+    with connection() as conn, translated():
+        row = conn.execute(sql.READ_HEAD_VERSION, (aggregate_id,)).fetchone()
+    return row[0] if row else 0
+
+
+def state_at(aggregate_id: str, instant: datetime) -> StateAt:
+    # The clock first and in a statement of its own: what is final by it has committed before the state is read.
+    with connection() as conn, translated(), conn.pipeline() as pipeline:
+        clock = conn.execute(sql.NOW)
+        pipeline.sync()
+        state = conn.execute(sql.READ_STATE_AT, (aggregate_id, instant))
+        (now,) = clock.fetchone() or (None,)
+        row = state.fetchone()
+    assert now is not None, "a clock always tells a time"
+    return StateAt(RecordedEvent(*row) if row else None, instant <= now - FINAL_AFTER)
+
+
+def sequenced_events(after: int, limit: int, aggregate_id: str | None, event_type: str | None) -> list[Sequenced]:
+    """Return up to `limit` events after a position, in the order of the journal."""
+    query = (
+        sql.READ_SEQUENCED_OF_AGGREGATE
+        if aggregate_id is not None
+        else sql.READ_SEQUENCED_OF_TYPE
+        if event_type is not None
+        else sql.READ_SEQUENCED
+    )
+    filters = {"after": after, "limit": limit, "aggregate_id": aggregate_id, "event_type": event_type}
+    with connection() as conn, translated():
+        rows = conn.execute(query, filters, binary=True).fetchall()
+    return [Sequenced(RecordedEvent(*row[:13]), *row[13:]) for row in rows]
+
+
+def count_events(aggregate_id: str | None, event_type: str | None) -> int:
+    query = (
+        sql.COUNT_OF_AGGREGATE
+        if aggregate_id is not None
+        else sql.COUNT_OF_TYPE
+        if event_type is not None
+        else sql.COUNT_ALL
+    )
+    return _one(query, {"aggregate_id": aggregate_id, "event_type": event_type})[0]
+
+
+def find_event(event_id: UUID) -> tuple[RecordedEvent, int | None, bytes | None] | None:
+    """Return an event with its position and running hash, which are None until the relay has ordered it."""
+    with connection() as conn, translated():
+        row = conn.execute(sql.READ_EVENT, (event_id,), binary=True).fetchone()
+    return (RecordedEvent(*row[:13]), row[13], row[14]) if row else None
+
+
+def backlog() -> Backlog:
+    return Backlog(*_one(sql.BACKLOG, {}))
+
+
+def _one(query: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    with connection() as conn, translated():
+        row = conn.execute(query, parameters).fetchone()
+    assert row is not None, "an aggregate query gives a row"
+    return row

@@ -1,0 +1,42 @@
+"""`--semantic`: every recorded command is decided again on the state before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from ledger.domain.account import Account
+from ledger.domain.instants import format_instant
+from ledger.domain.judge import Recorded, judge
+from ledger.store.recorded import event_id_of
+from ledger.verify.chains import Link
+from ledger.verify.event_checks import fault_at
+from ledger.verify.faults import Fault, Kind
+from ledger.verify.rows import Row
+
+
+class CommandCheck:
+    """Collects the rows of one command after the other and judges each when it is whole."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._state: dict[str, Account | None] = {}
+
+    def check(self, row: Row, before: Link | None) -> Iterator[Fault]:
+        if row.command_index == 0:
+            self._rows.clear()
+            self._state.clear()
+        if row.hash is None or before is None:
+            return  # its own fault, and the command cannot be judged
+        self._rows.append(row)
+        self._state.setdefault(row.aggregate_id, before.state)
+        if row.event_id != str(event_id_of(UUID(row.command_id), row.command_index)):
+            yield fault_at(row, Kind.EVENT_ID, "the event's id does not follow from its command")
+        if len(self._rows) == row.command_size and (reason := self._judge()):
+            yield fault_at(self._rows[0], Kind.ILLEGAL, reason)
+
+    def _judge(self) -> str | None:
+        first = self._rows[0]
+        events = [Recorded(row.aggregate_id, row.event_type, row.data) for row in self._rows]
+        return judge(str(first.metadata.get("command_type")), events, self._state, first.command_id,
+                     format_instant(first.effective_at), format_instant(first.recorded_at))  # fmt: skip

@@ -1,0 +1,129 @@
+"""What others may ask the read model: the API, the portal and the commands that read.
+
+Every answer carries the position it is true for, read in the same snapshot as the rows, so that no answer
+mixes two states of the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from django.db import connections, transaction
+from django.db.models import Q, QuerySet
+
+from projections.models import Account, Checkpoint, Transaction, Transfer
+
+ALIAS = "read_model"
+Row = TypeVar("Row")
+
+# One line per money event: what entered or left through the outside is what is not within a transfer. The two
+# sides are added up independently of each other, so that their sum says something.
+TRIAL_BALANCE = """
+SELECT currency, count(DISTINCT account_id), coalesce(sum(amount_minor), 0)::text,
+       (-coalesce(sum(amount_minor) FILTER (WHERE counter_account = 'external:' || currency), 0))::text
+FROM transactions WHERE %(as_of)s::timestamptz IS NULL OR recorded_at <= %(as_of)s
+GROUP BY currency ORDER BY currency
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """`total`: how many rows the filters let through."""
+
+    rows: list[Row]
+    total: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Row]):
+    row: Row | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialBalanceLine:
+    """One currency: what all accounts hold, and what the outside holds, which is as much less than nothing."""
+
+    currency: str
+    accounts: int
+    accounts_minor: int
+    external_minor: int
+
+    @property
+    def difference_minor(self) -> int:
+        return self.accounts_minor + self.external_minor
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Let several queries see one state of the read model."""
+    with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
+def checkpoint_position(projection: str) -> int:
+    """Return the last position a projection has applied; 0 before its first."""
+    return Checkpoint.objects.filter(projection=projection).values_list("position", flat=True).first() or 0
+
+
+def checkpoints() -> list[Checkpoint]:
+    return list(Checkpoint.objects.order_by("projection"))
+
+
+def account(account_id: str) -> Found[Account]:
+    with snapshot():
+        return Found(Account.objects.filter(account_id=account_id).first(), checkpoint_position("accounts"))
+
+
+def accounts(limit: int, after: str | None, **filters: str | None) -> Page[Account]:
+    """Return accounts in the order of their ids. Filters: `search` (id or owner), `currency`, `status`."""
+    found = Account.objects.all()
+    if search := filters.get("search"):
+        found = found.filter(Q(account_id__icontains=search) | Q(owner_name__icontains=search))
+    for name in ("currency", "status"):
+        if filters.get(name):
+            found = found.filter(**{name: filters[name]})
+    page = found.order_by("account_id")
+    return _page(found, page.filter(account_id__gt=after) if after else page, limit, "accounts")
+
+
+def transactions(account_id: str, limit: int, after: int | None, *, is_newest_first: bool) -> Page[Transaction]:
+    """Return an account's statement. `after`: the position of the last line of the page before."""
+    found = Transaction.objects.filter(account_id=account_id)
+    page = found.order_by("-position" if is_newest_first else "position")
+    if after is not None:
+        page = page.filter(**{"position__lt" if is_newest_first else "position__gt": after})
+    return _page(found, page, limit, "transactions")
+
+
+def transfer(transfer_id: str) -> Found[Transfer]:
+    with snapshot():
+        return Found(Transfer.objects.filter(transfer_id=transfer_id).first(), checkpoint_position("transfers"))
+
+
+def transfers(limit: int, after: int | None, account_id: str | None) -> Page[Transfer]:
+    """Return transfers, newest first. `after`: the position of the last one of the page before."""
+    found = Transfer.objects.all()
+    if account_id:
+        found = found.filter(Q(from_account_id=account_id) | Q(to_account_id=account_id))
+    page = found.order_by("-position")
+    return _page(found, page if after is None else page.filter(position__lt=after), limit, "transfers")
+
+
+def trial_balance(as_of: datetime | None) -> Page[TrialBalanceLine]:
+    """Return each currency's two sides, now or as of an instant by recorded_at."""
+    with snapshot(), connections[ALIAS].cursor() as cursor:
+        cursor.execute(TRIAL_BALANCE, {"as_of": as_of})
+        lines = [TrialBalanceLine(row[0], row[1], int(row[2]), int(row[3])) for row in cursor.fetchall()]
+        return Page(lines, len(lines), checkpoint_position("transactions"))
+
+
+def _page(found: QuerySet[Any], page: QuerySet[Any], limit: int, projection: str) -> Page[Any]:
+    with snapshot():
+        return Page(list(page[:limit]), found.count(), checkpoint_position(projection))

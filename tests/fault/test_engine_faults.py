@@ -1,0 +1,74 @@
+"""The connection to the event store breaks at every point of an append: nothing is lost and nothing doubled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from ledger.domain.commands import Deposit, Transfer
+from ledger.engine.execute import execute
+from ledger.engine.submission import Accepted
+from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
+from tests.ledger_world import history, new_account, rows, run, scalar, submission
+
+
+@pytest.fixture
+def faulty(database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    with faulty_event_store(monkeypatch) as server:
+        yield server
+
+
+def once(fault: Fault) -> object:
+    """Return a rule that breaks the first append and no other."""
+    remaining = [fault]
+    return lambda request: remaining.pop() if is_append(request) and remaining else None
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("key", [None, "key"])
+def test_a_command_takes_effect_exactly_once_whatever_breaks(
+    faulty: FaultyServer, fault: Fault, key: str | None
+) -> None:
+    account_id = new_account(10)
+    faulty.fault_for = once(fault)  # type: ignore[assignment]
+    outcome = run(Deposit(account_id, Decimal(5)), idempotency_key=key and f"{account_id}-{key}")
+    assert faulty.injected == [fault], "the fault must have happened, or this test shows nothing"
+    assert isinstance(outcome, Accepted)
+    assert [balance for _, _, balance in history(account_id)] == [0, 1000, 1500]
+    assert [e.version for e in outcome.events] == [3]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_batch_takes_effect_exactly_once_whatever_breaks(faulty: FaultyServer, fault: Fault) -> None:
+    source, target = new_account(100), new_account(0)
+    faulty.fault_for = once(fault)  # type: ignore[assignment]
+    outcomes = execute([submission(Transfer(source, target, Decimal(1))) for _ in range(50)])
+    assert faulty.injected == [fault]
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    assert history(source)[-1] == (52, "MoneyWithdrawn", 5000)
+    assert history(target)[-1] == (51, "MoneyDeposited", 5000)
+
+
+def test_a_long_run_of_random_faults_loses_and_doubles_nothing(faulty: FaultyServer) -> None:
+    chance = random.Random(20260131)
+    accounts = [new_account(0) for _ in range(3)]
+    faulty.fault_for = lambda request: (
+        chance.choice(list(Fault)) if is_append(request) and chance.random() < 0.3 else None
+    )
+    expected = dict.fromkeys(accounts, 0)
+    for number in range(200):
+        account_id = chance.choice(accounts)
+        outcome = run(Deposit(account_id, Decimal(number + 1)))
+        assert isinstance(outcome, Accepted)
+        expected[account_id] += (number + 1) * 100
+    assert len(faulty.injected) > 30
+    for account_id in accounts:
+        versions = [version for version, _, _ in history(account_id)]
+        assert versions == list(range(1, len(versions) + 1))
+        assert history(account_id)[-1][2] == expected[account_id]
+    commands = rows("SELECT DISTINCT metadata->>'command_id' FROM events WHERE aggregate_id = ANY(%s)", accounts)
+    unordered = scalar("SELECT count(*) FROM outbox WHERE command_id = ANY(%s::uuid[])", [c for (c,) in commands])
+    assert unordered == len(commands) == 203, "every command is handed to the relay exactly once"

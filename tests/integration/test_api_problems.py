@@ -1,0 +1,126 @@
+"""Every failure is a problem, whoever notices it: Django, REST framework, the ledger, or nobody in time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from chronicle.roles import Role
+from ledger.api import commands
+from ledger.engine import batching
+from ledger.engine.submission import Rejected
+from ledger.errors import Busy, Overloaded, StoreUnavailable
+from tests.api_world import API, client_with, get, ok, open_account, post, problem
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def operator(database: None) -> Client:
+    return client_with(Role.OPERATOR)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nope", "/api/v1/commands/nope", "/api/nope", "/api/v1/", "/api/v1/accounts//x"]
+)
+def test_an_unknown_address_under_api_is_a_problem(operator: Client, path: str) -> None:
+    problem(operator.get(path), 404, "not_found")
+
+
+def test_an_unknown_address_elsewhere_is_a_page() -> None:
+    response = Client().get("/nope")
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+
+
+def test_a_method_the_call_does_not_have_is_named_with_those_it_has(operator: Client) -> None:
+    response = operator.get(f"{API}/commands/deposit")
+    problem(response, 405, "method_not_allowed")
+    assert response["Allow"] == "POST, OPTIONS"
+    problem(operator.put(f"{API}/accounts"), 405, "method_not_allowed")
+
+
+def test_a_head_request_is_a_get_without_its_body(operator: Client) -> None:
+    response = operator.head(f"{API}/currencies")
+    assert response.status_code == 200
+    assert response.content == b""
+
+
+def test_options_are_answered(operator: Client) -> None:
+    assert operator.options(f"{API}/currencies").status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense", "*/*"])
+def test_json_is_answered_whatever_is_accepted(operator: Client, accept: str) -> None:
+    response = operator.get(f"{API}/currencies", headers={"Accept": accept})
+    assert response["Content-Type"] == "application/json"
+
+
+def test_a_defect_is_a_problem_without_a_traceback(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(commands, "submission_of", fail)
+    response = post(operator, "deposit", {})
+    problem(response, 500, "internal_error")
+    assert b"secret" not in response.content
+    assert b"Traceback" not in response.content
+
+
+def test_a_defect_in_the_engine_is_its_callers_alone(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    account_id = open_account(operator)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batching, "execute", fail)
+        problem(post(operator, "deposit", {"account_id": account_id, "amount": "1"}), 500, "internal_error")
+    ok(post(operator, "deposit", {"account_id": account_id, "amount": "1"}), 201)
+
+
+@pytest.mark.parametrize("error", [Busy("b"), Overloaded("o"), StoreUnavailable("s")], ids=lambda error: error.code)
+def test_what_may_work_later_says_when(operator: Client, monkeypatch: pytest.MonkeyPatch, error: Any) -> None:
+    async def fail(_: Any) -> Rejected:
+        return Rejected(error)
+
+    monkeypatch.setattr(batching, "submit", fail)
+    response = post(operator, "deposit", {"account_id": "a", "amount": "1"})
+    problem(response, 503, error.code)
+    assert response["Retry-After"] == "1"
+
+
+def test_a_host_that_is_not_ours_is_a_problem(operator: Client) -> None:
+    problem(operator.get(f"{API}/accounts", headers={"Host": "evil.example"}), 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("events", {"limit": "0"}),
+        ("events", {"limit": "1001"}),
+        ("events", {"limit": "-1"}),
+        ("events", {"limit": "1.5"}),
+        ("events", {"limit": "9" * 5_000}),
+        ("events", {"limit": "²"}),
+        ("events", {"after": "first"}),
+        ("events", {"after": str(2**63)}),
+        ("events", {"aggregate_id": "a\x00"}),
+        ("events", {"event_type": "x" * 201}),
+        ("accounts", {"status": "happy"}),
+        ("accounts", {"search": "\x00"}),
+        ("accounts", {"after": "\x00"}),
+        ("transfers", {"after": "x"}),
+    ],
+)
+def test_a_parameter_that_is_not_of_its_form_is_named(operator: Client, path: str, parameters: dict[str, str]) -> None:
+    refused = problem(get(operator, path, **parameters), 400, "invalid_parameter")
+    assert refused["parameter"] == next(iter(parameters))
+
+
+def test_every_problem_can_be_written_whatever_was_sent(operator: Client) -> None:
+    response = post(operator, "deposit", '{"\\ud800": 1}')
+    assert json.loads(response.content)["field"] == "\ud800"

@@ -1,0 +1,73 @@
+"""Short words for tests: submit commands to the real engine, and read the event store back."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from ledger.domain.commands import Command, CreateAccount, Deposit
+from ledger.engine.execute import execute
+from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.store.connection import connection
+
+_numbers = count(1)
+
+
+def submission(command: Command, **fields: Any) -> Submission:
+    return Submission(command, actor=fields.pop("actor", "tester"), **fields)
+
+
+def run(command: Command, **fields: Any) -> Outcome:
+    """Execute one command."""
+    (outcome,) = execute([submission(command, **fields)])
+    return outcome
+
+
+def accepted(command: Command, **fields: Any) -> Accepted:
+    outcome = run(command, **fields)
+    assert isinstance(outcome, Accepted), outcome
+    return outcome
+
+
+def rejected(command: Command, **fields: Any) -> Rejected:
+    outcome = run(command, **fields)
+    assert isinstance(outcome, Rejected), outcome
+    return outcome
+
+
+def new_account(balance: int | str = 0, currency: str = "USD", owner_name: str = "Ann Auditor") -> str:
+    """Create an account under a fresh id and return the id."""
+    account_id = f"acc-{next(_numbers)}-{uuid4().hex[:8]}"
+    accepted(CreateAccount(account_id, owner_name, currency, Decimal(balance)))
+    return account_id
+
+
+def deposit(account_id: str, amount: int | str = 1) -> Accepted:
+    return accepted(Deposit(account_id, Decimal(amount)))
+
+
+def rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Return rows of the event store, as the application's role sees them."""
+    with connection() as conn:
+        return conn.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+
+
+def scalar(query: str, *parameters: Any) -> Any:
+    return rows(query, *parameters)[0][0]
+
+
+def table_sizes() -> dict[str, int]:
+    """Return the number of rows of every table of the event store that a command may write to."""
+    tables = ("events", "outbox", "idempotency_keys", "refusals")
+    return {table: scalar(f"SELECT count(*) FROM {table}") for table in tables}
+
+
+def history(account_id: str) -> list[tuple[int, str, int]]:
+    """Return an account's events as (version, event_type, balance_minor after it)."""
+    return rows(
+        "SELECT version, event_type, (state->>'balance_minor')::bigint FROM events "
+        "WHERE aggregate_id = %s ORDER BY version",
+        account_id,
+    )
