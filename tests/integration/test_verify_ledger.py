@@ -98,7 +98,11 @@ ALTERATIONS = {
     "a time of sequencing": ("UPDATE journal SET sequenced_at = sequenced_at - interval '1 hour' WHERE position = 5",
                              (Kind.TIME, 5, "bob", 1)),
     "a mark of lateness": ("UPDATE journal SET is_late = true WHERE position = 5", (Kind.TIME, 5, "bob", 1)),
-    "a head's signature": ("UPDATE tree_heads SET note = replace(note, 'A', 'B')", (Kind.HEAD, 10, None, None)),
+    "a head's signature": (
+        "UPDATE tree_heads SET note = substr(note, 1, length(note) - 10)"
+        " || CASE substr(note, length(note) - 9, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(note, length(note) - 8)",
+        (Kind.HEAD, 10, None, None)),
+    "a head's text": ("UPDATE tree_heads SET note = replace(note, E'\n10\n', E'\n11\n')", (Kind.HEAD, 10, None, None)),
     "a head's place": ("UPDATE tree_heads SET tree_size = 9", (Kind.HEAD, 9, None, None)),
 }  # fmt: skip
 
