@@ -144,7 +144,7 @@ class CloseAccountSerializer(StandingSerializer):
 
 
 class SetOverdraftLimitSerializer(StandingSerializer):
-    limit = AmountField()
+    limit = AmountField(is_zero_allowed=True)
 
 
 class PlaceHoldSerializer(AccountSerializer):
