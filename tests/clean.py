@@ -47,10 +47,12 @@ def empty_database(url: str) -> None:
             return
         tables = [sql.Identifier(name) for name in names]
         if url.startswith("cockroachdb://"):
-            # TRUNCATE is a schema change there, and slow; the tables of a test are small.
+            # Row triggers refuse a DELETE there, and nothing refuses TRUNCATE, which is a schema change and slow.
             for table in tables:
-                connection.execute(sql.SQL("DELETE FROM {}").format(table))
+                connection.execute(sql.SQL("TRUNCATE {}").format(table))
         else:
+            # The triggers that keep history append-only hold the owner too; only a superuser can step around them.
+            connection.execute("SET session_replication_role = replica")
             connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(sql.SQL(", ").join(tables)))
 
 
