@@ -105,7 +105,15 @@ def test_a_status_comes_each_second_with_the_head_and_every_projection(live_syst
 
 @pytest.mark.parametrize(
     "query",
-    ["?after=-1", "?after=ten", "?after=99999999999", "?event_type=Nothing", "?aggregate_id=a%20b", "?only=me", "?afte=1"],
+    [
+        "?after=-1",
+        "?after=ten",
+        "?after=99999999999",
+        "?event_type=Nothing",
+        "?aggregate_id=a%20b",
+        "?only=me",
+        "?afte=1",
+    ],
 )
 def test_parameters_that_mean_nothing_are_refused(live_system: LiveSystem, query: str) -> None:
     with following(live_system, query) as socket:
