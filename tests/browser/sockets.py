@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -17,7 +18,9 @@ WAIT_S = 20.0
 
 
 @contextmanager
-def following(server: LiveSystem, query: str = "", who: str | None = "auditor", **options: Any) -> Iterator[ClientConnection]:
+def following(
+    server: LiveSystem, query: str = "", who: str | None = "auditor", **options: Any
+) -> Iterator[ClientConnection]:
     headers = server.token_header(who) if who else {}
     with connect(f"{server.websocket_url}{query}", additional_headers=headers, max_size=None, **options) as socket:
         yield socket
@@ -46,9 +49,7 @@ def refusal(socket: ClientConnection) -> tuple[int, str]:
     frame = json.loads(socket.recv(timeout=WAIT_S))
     assert frame["kind"] == "error", frame
     assert frame["error"].strip(), "the error says something"
-    try:
+    with pytest.raises(ConnectionClosed) as closed:
         socket.recv(timeout=WAIT_S)
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None, "the server closed it"
-        return closed.rcvd.code, frame["code"]
-    raise AssertionError("the connection stayed open after an error")
+    assert closed.value.rcvd is not None, "the server closed it"
+    return closed.value.rcvd.code, frame["code"]
