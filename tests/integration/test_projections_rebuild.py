@@ -136,7 +136,7 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
 def built(name: str) -> int:
     if read_model("SELECT to_regclass(%s)", f"rebuild_{name}.checkpoints") == [(None,)]:
         return 0
-    found = read_model(f"SELECT position FROM rebuild_{name}.checkpoints")  # noqa: S608
+    found = read_model(f"SELECT position FROM rebuild_{name}.checkpoints")
     return int(found[0][0]) if found else 0
 
 
