@@ -97,7 +97,7 @@ class Shadow:
         return sql.Identifier(self.schema, name)
 
     def _sql(self, statement: str) -> sql.Composed:
-        return sql.SQL(statement).format(sql.Identifier(self.schema))  # type: ignore[arg-type]
+        return sql.SQL(statement).format(sql.Identifier(self.schema))
 
 
 def models_of(projection: Projection) -> Iterator[type[Model]]:

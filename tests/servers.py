@@ -101,9 +101,7 @@ class Servers:
         process.wait(STOP_TIMEOUT_S)
         if emptied:
             shutil.rmtree(self.nats.folder / "jetstream")
-        wait_until_ready(
-            self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log"
-        )
+        wait_until_ready(self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.nats.log_file)
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""

@@ -20,7 +20,7 @@ from ledger.store.signed_note import Signer
 from ledger.store.tiles import Frontier
 from ledger.store.tree_head_note import TreeHead
 
-_OF_ACCOUNT = f"SELECT {sql.EVENT_COLUMNS} FROM events AS e WHERE e.aggregate_id = %s ORDER BY e.version"
+_OF_ACCOUNT = f"SELECT {sql.EVENT_COLUMNS} FROM events AS e WHERE e.aggregate_id = %s ORDER BY e.version"  # noqa: S608
 _UPDATE = "UPDATE events SET previous_hash = %s, hash = %s WHERE aggregate_id = %s AND version = %s"
 
 
@@ -40,7 +40,7 @@ class Forgery:
 
     def execute(self, statement: str, *parameters: Any) -> int:
         with self._connect() as conn:
-            return conn.execute(statement, parameters).rowcount  # type: ignore[arg-type]
+            return conn.execute(statement, parameters).rowcount
 
     def rehash_from(self, account_id: str, version: int) -> None:
         """Make an altered event's hash right, and every hash that follows from it up to the journal's end."""

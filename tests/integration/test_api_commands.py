@@ -27,6 +27,9 @@ def balance_of(balance: str, *, version: int) -> dict[str, Any]:
     return {"balance": balance, "held": "0.00", "currency": "USD", "status": "active", "version": version}
 
 
+def standing(balance: str, version: int) -> dict[str, Any]:
+    return {"balance": balance, "held": "0.00", "currency": "USD", "status": "active", "version": version}
+
 
 def test_creating_an_account_answers_with_its_two_events_and_the_balance(operator: Client) -> None:
     account_id = new_id()

@@ -17,6 +17,7 @@ from tests import scratch
 from tests.servers import REPOSITORY
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.timeout(300)
 PROBE = """
 import pathlib, threading
 

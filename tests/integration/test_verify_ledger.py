@@ -62,7 +62,7 @@ ALTERATIONS = {
                       (Kind.JOURNAL_DIFFERS, 3, "ann", 3)),
     "an aggregate type": ("UPDATE events SET aggregate_type = 'transfer' WHERE aggregate_id = 'ann' AND version = 3",
                           (Kind.HASH, 3, "ann", 3)),
-    "a schema version": ("UPDATE events SET schema_version = 2 WHERE aggregate_id = 'ann' AND version = 3",
+    "a schema version": ("UPDATE events SET schema_version = schema_version + 1 WHERE aggregate_id = 'ann' AND version = 3",
                          (Kind.HASH, 3, "ann", 3)),
     "an event id": ("UPDATE events SET event_id = gen_random_uuid() WHERE aggregate_id = 'ann' AND version = 3",
                     (Kind.JOURNAL_DIFFERS, 3, "ann", 3)),

@@ -25,7 +25,7 @@ PING_INTERVAL_S, PING_TIMEOUT_S = 5, 5
 
 
 @dataclass
-class LiveServer:
+class LiveSystem:
     """Running processes by name, and what is needed to talk to them."""
 
     folder: Path
@@ -34,11 +34,10 @@ class LiveServer:
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, folder: Path) -> LiveServer:
-        """Migrate, make the users and start everything; return when the sign-in page answers."""
+    def start(cls, folder: Path) -> LiveSystem:
+        """Make the users and start everything on migrated databases; return when the sign-in page answers."""
         reserved = ReservedPort()
         file = folder / "credentials.json"
-        run_manage("migrate", "--no-input")
         run_manage("create_demo_users", "--credentials", str(file), "--url", f"http://{LOOPBACK}:{reserved.number}")
         server = cls(folder, reserved.number, json.loads(file.read_text()))
         reserved.release()
