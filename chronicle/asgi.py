@@ -7,9 +7,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chronicle.settings")
 http_application = get_asgi_application()
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (Django must be set up first)
+from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
 
 from auditor.routing import websocket_application  # noqa: E402
 
 application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
-__all__ = ["URLRouter", "application"]

@@ -10,7 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
+from chronicle.colors import PRIMARY_COLORS
 from chronicle.databases import database, lower_cockroachdb_minimum
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,9 +64,9 @@ LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "daphne",
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the look alone: the site itself is the portal's
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "auditor.admin_config.PortalAdminConfig",  # django.contrib.admin with the portal as its site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -91,6 +94,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditor.access_log.log_api_reads",
 ]
 ROOT_URLCONF = "chronicle.urls"
 ASGI_APPLICATION = "chronicle.asgi.application"
@@ -121,8 +125,7 @@ USE_I18N = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
-# Files are served from the packages that bring them, so a start needs no collectstatic.
+# Files are served from the packages that bring them, so a start needs no collectstatic and there is no STATIC_ROOT.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -156,13 +159,37 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["ledger.api.schema.without_slash_twins"],
     "DISABLE_ERRORS_AND_WARNINGS": False,
 }
-# Nothing is loaded from another host, and nobody may frame a page.
+
+# --- the portal --------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Chronicle Ledger",
+    "SITE_HEADER": "Chronicle Ledger",
+    "SITE_SUBHEADER": "Every event, as it happened",
+    "SITE_SYMBOL": "history_edu",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("ledger/icon.svg")}],
+    "SITE_URL": None,  # there is no other site to go back to
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "auditor.dashboard.add_status",
+    "STYLES": [lambda request: static("ledger/portal.css")],
+    "SIDEBAR": {"navigation": "auditor.navigation.sidebar"},
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": PRIMARY_COLORS},
+}
+# As strict as the portal's libraries allow. Alpine, which unfold is built on, evaluates its attributes with
+# `new Function`, hence 'unsafe-eval'; unfold writes its colours into a <style> element and hides with style
+# attributes, hence 'unsafe-inline' for styles. No script is inline, and nothing comes from another host.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": ["'self'"],
-        "base-uri": ["'none'"],
-        "form-action": ["'self'"],
-        "frame-ancestors": ["'none'"],
-        "object-src": ["'none'"],
+        "default-src": [NONE],
+        "script-src": [SELF, UNSAFE_EVAL],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
     }
 }

@@ -31,6 +31,7 @@ urlpatterns: list[Any] = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", MetricsView.as_view()),
+    path("", include("auditor.urls")),
 ]
 
 handler400 = page_for(Malformed("the request was refused"), defaults.bad_request)

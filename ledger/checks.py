@@ -26,7 +26,9 @@ SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[
 WHERE t.schemaname = 'public' AND t.tablename = ANY(%s)
   AND has_table_privilege(%s, t.tablename, p.privilege) ORDER BY t.tablename, p.privilege
 """
-_OWNED = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
+_OWNED = (
+    "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
+)
 _STANDING = """
 SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
 WHERE t.tgname = ANY(%s) AND t.tgenabled IN ('O', 'A') AND f.proname = 'refuse_change'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -33,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if SERVERS.nats.url != settings.NATS_URL:
         raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    # Without this, a test run that is asked to end would leave its servers running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A million rounds of hashing for every user of a test is time that tests nothing.
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRoundHasher"]
     # An xdist worker would inherit it, and set Django up before its own conftest has chosen.

@@ -111,13 +111,17 @@ _AMOUNT_NUMBER = {"type": "number", "minimum": 0, "maximum": AMOUNT_MINOR_MAX}
 class AmountField(StrictField):
     """A decimal string or number, kept as it was written; how many minor units it is depends on the account."""
 
+    def __init__(self, *, is_zero_allowed: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._is_zero_allowed = is_zero_allowed
+
     def to_internal_value(self, data: object) -> Decimal:
         amount = parse_amount(data)
-        if not amount:
+        if amount < 0 or (amount == 0 and not self._is_zero_allowed):
+            raise AmountNotPositive("an amount is greater than zero")
+        if amount == 0:
             return Decimal(0)  # 0E+400000 is nothing, too
         # Bounded here, before anything turns it into an integer or a text: 1E+400000 is eight characters.
-        if amount < 0:
-            raise AmountNotPositive("an amount is greater than zero")
         if amount.adjusted() > AMOUNT_DIGITS_MAX:
             raise AmountTooLarge("the amount is larger than this ledger can hold")
         exponent = amount.as_tuple().exponent

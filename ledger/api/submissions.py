@@ -60,7 +60,7 @@ class CreateAccountSerializer(CommandSerializer):
     account_id = AccountIdField()
     owner_name = TextField(length_max=OWNER_NAME_MAX, is_blank_allowed=False)
     currency = CurrencyField()
-    initial_balance = AmountField(required=False, default=Decimal(0))
+    initial_balance = AmountField(is_zero_allowed=True, required=False, default=Decimal(0))
 
 
 def _text(length_max: int = DESCRIPTION_MAX) -> TextField:
@@ -144,7 +144,7 @@ class CloseAccountSerializer(StandingSerializer):
 
 
 class SetOverdraftLimitSerializer(StandingSerializer):
-    limit = AmountField()
+    limit = AmountField(is_zero_allowed=True)
 
 
 class PlaceHoldSerializer(AccountSerializer):

@@ -38,7 +38,8 @@ def _edit_amount(forgery: Forgery, signer: Signer) -> None:
 
 def _truncate_at(forgery: Forgery, size: int) -> None:
     forgery.execute(
-        "DELETE FROM events WHERE (aggregate_id, version) IN (SELECT aggregate_id, version FROM journal WHERE position > %s)",
+        "DELETE FROM events WHERE (aggregate_id, version) IN "
+        "(SELECT aggregate_id, version FROM journal WHERE position > %s)",
         size,
     )
     forgery.execute("DELETE FROM journal WHERE position > %s", size)
@@ -59,7 +60,9 @@ def _restore_backup(forgery: Forgery, signer: Signer) -> None:
 def _swap(forgery: Forgery, signer: Signer) -> None:
     (size,) = forgery.one(_POSITIONS)
     first = size // 2
-    forgery.execute("UPDATE journal SET position = position + %s WHERE position IN (%s, %s)", 2 * size, first, first + 1)
+    forgery.execute(
+        "UPDATE journal SET position = position + %s WHERE position IN (%s, %s)", 2 * size, first, first + 1
+    )
     forgery.execute("UPDATE journal SET position = %s - position WHERE position > %s", 2 * first + 1 + 2 * size, size)
 
 

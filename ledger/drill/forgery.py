@@ -41,7 +41,7 @@ class Forgery:
 
     def execute(self, statement: str, *parameters: Any) -> int:
         with self._connect() as conn:
-            return conn.execute(statement, parameters).rowcount  # type: ignore[arg-type]
+            return conn.execute(statement, parameters).rowcount
 
     def one(self, query: str) -> tuple[Any, ...]:
         """Return the one row of a query."""

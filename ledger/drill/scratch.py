@@ -79,7 +79,14 @@ class Scratch:
         scheme = COCKROACHDB_SCHEME if self._is_cockroachdb else "postgresql://"
         url = f"{scheme}{_uri_of(make_conninfo(self._owner, dbname=name))}"
         environment = {**os.environ, "EVENT_STORE_URL": url, "EVENT_STORE_OWNER_URL": url}
-        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "migrate", "--database", ALIAS, "--no-input"]
+        command = [
+            sys.executable,
+            str(Path(settings.BASE_DIR) / "manage.py"),
+            "migrate",
+            "--database",
+            ALIAS,
+            "--no-input",
+        ]
         subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def _point_to(self, name: str) -> None:

@@ -61,4 +61,3 @@ def _proven(events: Sequence[tuple[int, RecordedEvent]], prover: Prover) -> Iter
     for position, event in events:
         yield f"events/{position:012}.json", canonical_bytes(event)
         yield f"proofs/{position:012}.tlog-proof", prover.prove(position).to_tlog_proof().encode()
-

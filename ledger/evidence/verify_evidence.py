@@ -117,7 +117,9 @@ def check_proof(entry: bytes, proof: str, head: Head) -> int:
     number = int(index[6:])
     require(index == f"index {number}", "an index is not spelled canonically")
     leaf = sha256(b"\x00" + entry).digest()
-    require(root_of(leaf, number, head.size, [decode(line) for line in path]) == head.root, "a proof leads to another root")
+    require(
+        root_of(leaf, number, head.size, [decode(line) for line in path]) == head.root, "a proof leads to another root"
+    )
     return number + 1
 
 
@@ -140,8 +142,13 @@ def check_chains(events: list[dict[str, Any]]) -> int:
             if version > 1 and previous is None:
                 continue
             expected = previous["hash"] if previous else NO_HASH
-            require(event["previous_hash"] == expected.hex(), f"{account_id} version {version} does not follow the one before")
-            require(not previous or event["recorded_at"] >= previous["recorded_at"], f"{account_id}: time runs backwards")
+            require(
+                event["previous_hash"] == expected.hex(),
+                f"{account_id} version {version} does not follow the one before",
+            )
+            require(
+                not previous or event["recorded_at"] >= previous["recorded_at"], f"{account_id}: time runs backwards"
+            )
             links += 1
     return links
 
@@ -149,9 +156,9 @@ def check_chains(events: list[dict[str, Any]]) -> int:
 def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
     """Replay and decide again with the bundle's own rules; return how many states and how many commands."""
     sys.path.insert(0, str(bundle))
-    from ledger.domain.account import evolve, from_state  # noqa: PLC0415  (it lies in the bundle)
-    from ledger.domain.events import from_data  # noqa: PLC0415
-    from ledger.domain.judge import Recorded, judge  # noqa: PLC0415
+    from ledger.domain.account import evolve, from_state
+    from ledger.domain.events import from_data
+    from ledger.domain.judge import Recorded, judge
 
     by_key = {(event["aggregate_id"], event["version"]): event for event in events}
     before, commands, replayed = {}, defaultdict(list), 0
@@ -176,7 +183,9 @@ def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
             states.setdefault(key[0], before[key])
         recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
         first = parts[0]
-        reason = judge(first["metadata"]["command_type"], recorded, states, command_id, first["effective_at"], first["recorded_at"])
+        reason = judge(
+            first["metadata"]["command_type"], recorded, states, command_id, first["effective_at"], first["recorded_at"]
+        )
         require(reason is None, f"command {command_id} would have been refused: {reason}")
         judged += 1
     return replayed, judged
@@ -239,11 +248,19 @@ def check_balance(path: Path, vkey: str) -> None:
     digits = str(answer["balance"]).replace(".", "").replace("-", "").lstrip("0") or "0"
     require(digits == str(abs(proof["balance_minor"])), "the balance is not that of the event")
     require(str(answer["balance"]).startswith("-") == (proof["balance_minor"] < 0), "the balance has the wrong sign")
-    require((event["version"], event["state"]["currency"]) == (answer["version"], answer["currency"]), "version or currency differ")
+    require(
+        (event["version"], event["state"]["currency"]) == (answer["version"], answer["currency"]),
+        "version or currency differ",
+    )
     if proof["next"] is not None:
         later = _proven(proof["next"], head)
-        require(later["aggregate_id"] == event["aggregate_id"] and later["version"] == event["version"] + 1, "not the next event")
-        require(later["previous_hash"] == event["hash"].hex() and later["recorded_at"] > at, "the next event is not later")
+        require(
+            later["aggregate_id"] == event["aggregate_id"] and later["version"] == event["version"] + 1,
+            "not the next event",
+        )
+        require(
+            later["previous_hash"] == event["hash"].hex() and later["recorded_at"] > at, "the next event is not later"
+        )
         print(f"the next event of the account is proven and later than {at}")
     else:
         statement = f"{key.name} statement\n{event['aggregate_id']} has no version {event['version'] + 1} at tree size {head.size}\n"
@@ -278,7 +295,16 @@ def main() -> int:
     except Broken as broken:
         print(f"BROKEN: {broken}")
         return 1
-    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
         print(f"BROKEN: it cannot be read as evidence: {type(error).__name__}: {error}")
         return 1
     if not vkey:

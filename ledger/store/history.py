@@ -63,6 +63,14 @@ def state_at(aggregate_id: str, instant: datetime) -> StateAt:
     return StateAt(RecordedEvent(*row) if row else None, instant <= now - FINAL_AFTER)
 
 
+def events_of(aggregate_id: str, versions: list[int]) -> dict[int, RecordedEvent]:
+    """Return an aggregate's events at these versions, those that exist."""
+    keys = ([aggregate_id] * len(versions), versions)
+    with connection() as conn, translated():
+        rows = conn.execute(sql.READ_EVENTS_BY_KEY, keys, binary=True).fetchall()
+    return {event.version: event for event in (RecordedEvent(*row) for row in rows)}
+
+
 def sequenced_events(after: int, limit: int, aggregate_id: str | None, event_type: str | None) -> list[Sequenced]:
     """Return up to `limit` events after a position, in the order of the journal."""
     query = (

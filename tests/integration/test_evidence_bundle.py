@@ -63,7 +63,9 @@ def test_an_accounts_bundle_holds_all_its_events_and_verifies(tmp_path: Path) ->
 
 def test_a_period_and_chosen_events_verify_too(tmp_path: Path) -> None:
     small_history()
-    period = check(export(tmp_path, "--period", "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"), "--key", key(), "--rules")
+    period = check(
+        export(tmp_path, "--period", "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"), "--key", key(), "--rules"
+    )
     assert "events: 10" in period.stdout
     assert "7 commands decided again" not in period.stdout
     assert "10 states replayed, 8 commands decided again" in period.stdout
@@ -114,7 +116,9 @@ def test_any_flipped_byte_of_the_archive_is_noticed(tmp_path: Path) -> None:
     for place in range(0, len(whole), 97):
         bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         # What is wrong comes as one of these; the command turns each into BROKEN and exit 1.
-        with pytest.raises((verify_evidence.Broken, zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError)):
+        with pytest.raises(
+            (verify_evidence.Broken, zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError)
+        ):
             verify_evidence.check_bundle(bundle, key(), rules=False)
 
 

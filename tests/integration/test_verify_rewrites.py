@@ -87,7 +87,7 @@ def test_an_altered_tile_above_the_leaves_is_found(stack: Servers) -> None:
     with connection() as conn:
         assert list(check_upper_tiles(conn, 65_536, 65_536)) == []
         assert tamper(stack, altered("hashes"), 1, 0) == 1
-        first, *others = check_upper_tiles(conn, 65_536, 65_536)
+        first, *_others = check_upper_tiles(conn, 65_536, 65_536)
         assert (first.kind, first.position) == (Kind.TILE, 1)
         assert "tile 1/0 has" in first.detail
         tamper(stack, "DELETE FROM tiles WHERE level = 1")

@@ -26,7 +26,9 @@ def account(currency: str = "USD", balance_minor: int = 10_000, **fields: object
 
 
 def with_hold(expires_at: datetime | None) -> Account:
-    (placed,) = decide(c.PlaceHold("a", Decimal(5), "", expires_at), {"a": account()}, context(NOW - timedelta(hours=1)))
+    (placed,) = decide(
+        c.PlaceHold("a", Decimal(5), "", expires_at), {"a": account()}, context(NOW - timedelta(hours=1))
+    )
     return evolve(account(), placed.event, format_instant(NOW))
 
 
@@ -93,6 +95,10 @@ def test_a_transfer_that_arrives_as_more_than_it_left_is_judged_illegal() -> Non
 def test_what_no_command_leads_to_is_judged_illegal() -> None:
     state = {"a": account()}
     event = Recorded("a", "MoneyMultiplied", 1, {})
-    assert "no command of this ledger" in (judge("deposit", [event], state, ID, format_instant(NOW), format_instant(NOW)) or "")
+    assert "no command of this ledger" in (
+        judge("deposit", [event], state, ID, format_instant(NOW), format_instant(NOW)) or ""
+    )
     legal = recorded(decide(c.Deposit("a", Decimal(1)), state, context()))
-    assert "no command of this ledger" in (judge("gift", legal, state, ID, format_instant(NOW), format_instant(NOW)) or "")
+    assert "no command of this ledger" in (
+        judge("gift", legal, state, ID, format_instant(NOW), format_instant(NOW)) or ""
+    )

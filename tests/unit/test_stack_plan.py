@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chronicle.stack import secret
 from chronicle.stack.data_folder import DataFolder
 from chronicle.stack.errors import StackError
 from chronicle.stack.given import check_database, check_nats
@@ -118,3 +119,14 @@ def test_a_password_with_odd_characters_is_not_printed() -> None:
     with pytest.raises(StackError) as raised:
         check_nats("nats://me:hun/ter2@127.0.0.1:1")
     assert "ter2" not in str(raised.value)
+
+
+def test_an_installation_without_the_launcher_gets_a_secret_key_too(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHRONICLE_DATA", str(folder.path))
+    secret.main()
+    first = (folder.path / "environment").read_text()
+    secret.main()
+    assert (folder.path / "environment").read_text() == first
+    assert f"SECRET_KEY={folder.secret_key()}\n" in first

@@ -59,7 +59,9 @@ class Command(BaseCommand):
             scores = {}
             nothing = Attack("no attack: nothing may be found", lambda forgery, signer: None)
             console = Console(stderr=True)
-            for attack in track([nothing, *ATTACKS], "attacking copies", console=console, disable=not console.is_terminal):
+            for attack in track(
+                [nothing, *ATTACKS], "attacking copies", console=console, disable=not console.is_terminal
+            ):
                 scores[attack.name] = _score(attack, scratch, signer, kept.note)
         finally:
             scratch.drop()
@@ -75,7 +77,9 @@ class Command(BaseCommand):
             table.add_row(name, *cells)
         Console(file=self.stdout._out, width=160).print(table)
         if false_alarm:
-            self.stdout.write(self.style.ERROR(f"false alarm on an untouched copy: {false_alarm.by}: {false_alarm.where}"))
+            self.stdout.write(
+                self.style.ERROR(f"false alarm on an untouched copy: {false_alarm.by}: {false_alarm.where}")
+            )
         found = sum(1 for seen in scores.values() if seen)
         self.stdout.write(f"{found} of {len(scores)} attacks detected")
 

@@ -1,0 +1,76 @@
+"""Records every look at an account, an event or a transfer, whichever door it came through.
+
+The portal's pages and the websocket call `record`; the API's reads are recorded by the middleware below,
+because nothing on the write or read side may know the portal. An entry is made before the page is shown and
+after an API call has succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.decorators import sync_and_async_middleware
+
+from auditor.models import AccessLogEntry
+from auditor.threads import in_thread
+
+ACCOUNT, EVENT, TRANSFER = "account", "event", "transfer"
+PATH_LENGTH_MAX = 500  # the column's
+SUBJECT_LENGTH_MAX = 64
+# How the API names in its URLs, and in its query strings, what is being read.
+KIND_BY_ARGUMENT = {
+    "account_id": ACCOUNT,
+    "aggregate_id": ACCOUNT,
+    "event_id": EVENT,
+    "transfer_id": TRANSFER,
+}
+API_PREFIX = "/api/v1/"
+
+
+def record(user: Any, kind: str, subject_id: str, path: str) -> None:
+    """Record that a user looked at something, now."""
+    AccessLogEntry.objects.create(
+        user=user,
+        kind=kind,
+        subject_id=subject_id[:SUBJECT_LENGTH_MAX],
+        path=path[:PATH_LENGTH_MAX],
+        at=timezone.now(),
+    )
+
+
+@sync_and_async_middleware
+def log_api_reads(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware that records the API's successful reads of one account, event or transfer."""
+
+    def read(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = get_response(request)
+        _record_api_read(request, response)
+        return response
+
+    async def read_async(request: HttpRequest) -> HttpResponse:
+        response: HttpResponse = await get_response(request)
+        if _subjects(request, response):
+            await in_thread(_record_api_read, request, response)
+        return response
+
+    return read_async if iscoroutinefunction(get_response) else read
+
+
+def _record_api_read(request: HttpRequest, response: HttpResponse) -> None:
+    for kind, subject_id in _subjects(request, response):
+        # The API puts the user of the request's token here; a call without one has read nothing of anybody.
+        if request.user.is_authenticated:
+            record(request.user, kind, subject_id, request.get_full_path())
+
+
+def _subjects(request: HttpRequest, response: HttpResponse) -> list[tuple[str, str]]:
+    """Return kind and id of whatever a call has read, by the names in its address and its query string."""
+    is_read = request.method == "GET" and request.path.startswith(API_PREFIX) and response.status_code == 200
+    if not is_read or request.resolver_match is None:
+        return []
+    named = {**request.GET.dict(), **request.resolver_match.kwargs}
+    return [(kind, str(named[argument])) for argument, kind in KIND_BY_ARGUMENT.items() if named.get(argument)]

@@ -1,0 +1,117 @@
+"""What every page about the ledger has in common: it shows, and it changes nothing.
+
+The refusal does not rest on hidden buttons: add, change and delete are refused to everybody, superusers
+included, at their addresses. Every look at one account, event or transfer is recorded first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin
+
+from auditor import access_log
+from auditor.admin.keyset import AFTER, KeysetChangeList, KeysetPaginator
+from auditor.permissions import may_read
+
+PER_PAGE = 50
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Subclasses say `keyset` (the order, which an index has), `detail` (the page's sections) and columns."""
+
+    keyset: tuple[str, ...] = ()
+    detail: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    # Fields that a search term is compared with, whole, each through an index.
+    exact_search: tuple[str, ...] = ()
+    # The fields that hold an account's id: a list narrowed to one is a look at that account.
+    account_fields: tuple[str, ...] = ()
+    hint = ""
+
+    actions = None
+    paginator = KeysetPaginator
+    show_full_result_count = False
+    list_per_page = PER_PAGE
+    list_max_show_all = 0
+    # Only the keyset's order has an index.
+    sortable_by = ()
+    list_filter_submit = True
+    list_before_template = "auditor/list_hint.html"
+    change_form_before_template = "auditor/related.html"
+    compressed_fields = True
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_read(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return [(title, {"fields": rows}) for title, rows in self.detail]
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return self.exact_search
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        found = Q(pk__in=[])
+        for name in self.exact_search:
+            try:
+                found |= Q(**{name: self.opts.get_field(name).to_python(search_term.strip())})
+            except ValidationError:
+                continue  # the term is no uuid or no number, so this field cannot hold it
+        return queryset.filter(found), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return KeysetChangeList
+
+    def subject(self, obj: Any) -> tuple[str, str] | None:
+        """Return kind and id of what a look at this row's page is a look at."""
+        return None
+
+    def related(self, obj: Any) -> list[Any]:
+        """Return links to what belongs to this row."""
+        return []
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        obj = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        if obj is not None and request.method == "GET":
+            if subject := self.subject(obj):
+                access_log.record(request.user, *subject, request.get_full_path())
+            extra_context = {**(extra_context or {}), **self.page_context(obj)}
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def page_context(self, obj: Any) -> dict[str, Any]:
+        return {"related": self.related(obj), "title": str(obj), "subtitle": None}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        for kind, subject_id in self._subjects_of_list(request):
+            access_log.record(request.user, kind, subject_id, request.get_full_path())
+        return super().changelist_view(request, extra_context)
+
+    def _subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return the accounts a list is narrowed to; a further page of it is not a further look."""
+        if AFTER in request.GET or not self.has_view_permission(request):
+            return []
+        named = [request.GET.get(f"{name}__exact") or request.GET.get(name) for name in self.account_fields]
+        searched = request.GET.get("q", "").strip() if self.account_fields else ""
+        return [(access_log.ACCOUNT, account_id) for account_id in (*named, searched) if account_id]

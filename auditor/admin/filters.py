@@ -1,0 +1,63 @@
+"""Filters of the portal's lists. Each narrows by a column that an index leads to, and counts nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
+
+from ledger.domain.events import EVENT_TYPES
+from projections.models import Account
+
+CURRENCIES_MAX = 300  # more than there are
+
+
+class EventTypeFilter(DropdownFilter):
+    title = "event type"
+    parameter_name = "event_type"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(name, name) for name in EVENT_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(event_type=self.value()) if self.value() else queryset
+
+
+class LateFilter(RadioFilter):
+    """Incidents only: the journal has a partial index of them."""
+
+    title = "late"
+    parameter_name = "is_late"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [("1", "Late only")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(is_late=True) if self.value() else queryset
+
+
+class CurrencyFilter(DropdownFilter):
+    title = "currency"
+    parameter_name = "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(code, code) for code in currencies_in_use()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(currency=self.value()) if self.value() else queryset
+
+
+def currencies_in_use() -> list[str]:
+    """Return the currencies that accounts hold: one index probe each, where DISTINCT would read every account."""
+    found: list[str] = []
+    last = ""
+    while len(found) < CURRENCIES_MAX:
+        row = Account.objects.filter(currency__gt=last).order_by("currency").values_list("currency").first()
+        if row is None:
+            break
+        (last,) = row
+        found.append(last)
+    return found

@@ -1,0 +1,141 @@
+"""How values look on the portal's pages: money, instants, hashes, JSON, links.
+
+Each function returns text that is safe to place in a page. The columns made here go into `list_display` and
+`fieldsets` alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
+
+from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
+from ledger.domain.money import format_minor
+
+ID_DIGITS_SHORT = 8
+OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
+Column = Callable[[Any], Any]
+NOTHING = mark_safe('<span class="ledger-nothing">–</span>')
+HASH_DIGITS_SHORT = 12  # enough to tell two apart at a glance; the whole one is in the title
+
+
+def grouped(number: str) -> str:
+    """Put commas between the thousands of a decimal string: 1234567.50 → 1,234,567.50."""
+    whole, point, fraction = number.partition(".")
+    return f"{int(whole):,}{point}{fraction}" if not whole.startswith("-0") else number
+
+
+def money(amount_minor: int, currency: str, *, signed: bool = False) -> SafeString:
+    text = grouped(format_minor(int(amount_minor), currency))
+    sign = "+" if signed and amount_minor > 0 else ""
+    tone = "" if not signed else " ledger-in" if amount_minor > 0 else " ledger-out"
+    return format_html(
+        '<span class="ledger-money{}">{}{} <span class="ledger-currency">{}</span></span>',
+        tone, sign, text.replace("-", "−"), currency,
+    )  # fmt: skip
+
+
+def instant(value: datetime | None) -> SafeString:
+    """Return an instant in UTC with its microseconds."""
+    if value is None:
+        return NOTHING
+    value = value.astimezone(UTC)
+    return format_html(
+        '<time class="ledger-instant" datetime="{}">{} {}<span class="ledger-micros">.{}</span></time>',
+        value.isoformat(), f"{value:%Y-%m-%d}", f"{value:%H:%M:%S}", f"{value.microsecond:06d}",
+    )  # fmt: skip
+
+
+def digest(value: bytes | memoryview, *, short: bool = False) -> SafeString:
+    """Return a hash as hexadecimal digits."""
+    digits = bytes(value).hex()
+    if short:
+        return format_html('<code class="ledger-hash" title="{}">{}…</code>', digits, digits[:HASH_DIGITS_SHORT])
+    return format_html('<code class="ledger-hash">{}</code>', digits)
+
+
+def preformatted(text: str) -> SafeString:
+    return format_html('<pre class="ledger-json" tabindex="0">{}</pre>', text)
+
+
+def pretty_json(value: Any) -> SafeString:
+    return preformatted(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def short_id(value: Any) -> SafeString:
+    """Return the beginning of a uuid, the whole of it in the title."""
+    return format_html('<span class="ledger-id" title="{}">{}…</span>', value, str(value)[:ID_DIGITS_SHORT])
+
+
+def badge(text: str, tone: str = "plain") -> SafeString:
+    return format_html('<span class="ledger-badge ledger-badge-{}">{}</span>', tone, text)
+
+
+def event_badge(event_type: str) -> SafeString:
+    return badge(event_type, f"event {event_type}")
+
+
+def _anchor(url: str, text: Any) -> SafeString:
+    return format_html('<a class="ledger-link" href="{}">{}</a>', url, text)
+
+
+def link(page: str, key: Any, text: Any = None) -> SafeString:
+    """Return a link to one row's page in the portal; `page` is such as `projections_account_change`."""
+    return _anchor(reverse(f"admin:{page}", args=[quote(key)]), key if text is None else text)
+
+
+def list_link(model: str, text: str, **filters: Any) -> SafeString:
+    """Return a link to a model's list, narrowed; `model` is such as `projections_account`."""
+    return _anchor(f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}", text)
+
+
+def live_link(aggregate_id: str) -> SafeString:
+    return _anchor(f"{reverse('admin:live')}?{urlencode({'aggregate_id': aggregate_id})}", "Live events")
+
+
+def account_link(account_id: str) -> SafeString:
+    """Return a link to an account; the world outside has no page."""
+    if not account_id or account_id.startswith(OUTSIDE):
+        return format_html('<span class="ledger-subtle">{}</span>', account_id) if account_id else NOTHING
+    return link("projections_account_change", account_id)
+
+
+def column(description: str, show: Callable[[Any], Any], kind: str = "shown") -> Column:
+    """Return a column for `list_display` and `fieldsets` that shows what a function makes of a row.
+
+    `kind` is in the cell's class, `field-<kind>_…`, for the style sheet.
+    """
+
+    def cell(row: Model) -> Any:
+        return show(row)
+
+    cell.short_description = description  # type: ignore[attr-defined]
+    # Not a field's own name: Django would show that field's help text beneath.
+    cell.__name__ = f"{kind}_{slugify(description).replace('-', '_')}"
+    return cell
+
+
+def instant_column(field: str, description: str) -> Column:
+    return column(description, lambda row: instant(getattr(row, field)))
+
+
+def hash_column(field: str, description: str, *, short: bool = False) -> Column:
+    return column(description, lambda row: digest(getattr(row, field), short=short))
+
+
+def json_column(field: str, description: str) -> Column:
+    return column(description, lambda row: pretty_json(getattr(row, field)))
+
+
+def money_column(field: str, description: str, *, signed: bool = False) -> Column:
+    return column(description, lambda row: money(getattr(row, field), row.currency, signed=signed), kind="money")

@@ -1,0 +1,223 @@
+"""The read models: what the projections have made of the events, and how far they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from auditor import access_log
+from auditor.admin.base import ReadOnlyAdmin
+from auditor.admin.filters import CurrencyFilter
+from auditor.admin.formats import (
+    NOTHING,
+    account_link,
+    badge,
+    column,
+    instant_column,
+    link,
+    list_link,
+    live_link,
+    money,
+    money_column,
+    short_id,
+)
+from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
+from projections.search import ACCOUNT
+
+FOUND_MAX = 500  # accounts that one search shows
+STATEMENT_LINES = 10  # of the newest transactions on an account's own page
+TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger"}
+
+_status = column("Status", lambda row: badge(row.status, TONE_BY_STATUS.get(row.status, "plain")))
+_kind = column("Kind", lambda line: badge(line.kind.replace("_", " ")))
+_recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
+_position = column("Position", lambda row: link("ledger_journalentry_change", row.position))
+_amount = money_column("amount_minor", "Amount")
+_signed_amount = money_column("amount_minor", "Amount", signed=True)
+
+
+def _available(account: Account) -> SafeString:
+    available_minor = account.balance_minor - account.held_minor + account.overdraft_limit_minor
+    return money(available_minor, account.currency)
+
+
+_AVAILABLE = column("Available", _available, kind="money")
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    keyset = ("account_id",)
+    exact_search = ("account_id",)
+    search_help_text = "Part of an id or an owner's name"
+    hint = "The latest state of each account."
+    list_filter = (CurrencyFilter,)
+    change_form_after_template = "auditor/statement.html"
+    list_display = (
+        "account_id", "owner_name", money_column("balance_minor", "Balance"), _AVAILABLE, _status,
+        "version", instant_column("updated_at", "Last event at (UTC)"),
+    )  # fmt: skip
+    detail = (
+        (
+            "Account",
+            (
+                "account_id", "owner_name", _status, money_column("balance_minor", "Balance"),
+                money_column("held_minor", "Held"), money_column("overdraft_limit_minor", "Overdraft limit"),
+                _AVAILABLE, "version", _position, instant_column("opened_at", "Opened at (UTC)"),
+                instant_column("updated_at", "Last event at (UTC)"),
+            ),
+        ),
+    )  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find accounts by any part of their id or of their owner's name: there is a trigram index of both."""
+        if not search_term:
+            return queryset, False
+        entries = SearchEntry.objects.filter(kind=ACCOUNT).extra(where=["text ILIKE %s"], params=[_like(search_term)])
+        found = list(entries.values_list("reference", flat=True)[:FOUND_MAX])
+        return queryset.filter(account_id__in=found), False
+
+    def subject(self, obj: Account) -> tuple[str, str]:
+        return (access_log.ACCOUNT, obj.account_id)
+
+    def related(self, obj: Account) -> list[SafeString]:
+        account_id = obj.account_id
+        return [
+            list_link("projections_transaction", "Transactions", account_id=account_id),
+            list_link("projections_transfer", "Transfers out", from_account_id=account_id),
+            list_link("projections_transfer", "Transfers in", to_account_id=account_id),
+            list_link("ledger_event", "Events", aggregate_id=account_id),
+            list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
+            live_link(account_id),
+        ]
+
+    def page_context(self, obj: Account) -> dict[str, Any]:
+        newest = Transaction.objects.filter(account_id=obj.account_id).order_by("-position")[:STATEMENT_LINES]
+        lines = [
+            {
+                "at": _recorded_at(line),
+                "kind": _kind(line),
+                "counter_account": account_link(line.counter_account),
+                "description": line.description,
+                "amount": _signed_amount(line),
+                "balance": money(line.balance_minor, line.currency),
+                "position": _position(line),
+            }
+            for line in newest
+        ]
+        return {**super().page_context(obj), "statement": lines}
+
+
+@admin.register(Transaction)
+class TransactionAdmin(ReadOnlyAdmin):
+    keyset = ("-position",)
+    exact_search = ("position", "event_id", "account_id")
+    account_fields = ("account_id",)
+    search_help_text = "Account id, event id or position"
+    hint = "One line for each event that moved money, newest first, with the balance it left."
+    list_display = (
+        "position",
+        column("Account", lambda line: account_link(line.account_id)),
+        _kind, _signed_amount, money_column("balance_minor", "Balance after"),
+        column("Counter-account", lambda line: account_link(line.counter_account)), "description", _recorded_at,
+    )  # fmt: skip
+    detail = (
+        (
+            "Transaction",
+            (
+                column("Account", lambda line: account_link(line.account_id)), "version", _kind, _signed_amount,
+                money_column("balance_minor", "Balance after"),
+                column("Counter-account", lambda line: account_link(line.counter_account)), "description",
+                _recorded_at, instant_column("effective_at", "Effective at (UTC)"), _position,
+                column("Event", lambda line: link("ledger_event_change", line.event_id)),
+                column("Transfer", lambda line: _transfer_link(line.transfer_id)),
+            ),
+        ),
+    )  # fmt: skip
+
+    def subject(self, obj: Transaction) -> tuple[str, str]:
+        return (access_log.EVENT, str(obj.event_id))
+
+
+def _like(term: str) -> str:
+    escaped = term.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _transfer_link(transfer_id: str | None) -> SafeString:
+    return link("projections_transfer_change", transfer_id) if transfer_id else NOTHING
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnlyAdmin):
+    keyset = ("-position",)
+    exact_search = ("transfer_id", "from_account_id", "to_account_id")
+    account_fields = ("from_account_id", "to_account_id")
+    search_help_text = "Transfer or account id"
+    hint = "Money from one account to another, as one thing, newest first."
+    list_display = (
+        column("Transfer", lambda transfer: short_id(transfer.transfer_id)),
+        column("From", lambda transfer: account_link(transfer.from_account_id)),
+        column("To", lambda transfer: account_link(transfer.to_account_id)),
+        _amount, _status, "description", _recorded_at, _position,
+    )  # fmt: skip
+    detail = (
+        (
+            "Transfer",
+            (
+                "transfer_id",
+                column("From", lambda transfer: account_link(transfer.from_account_id)),
+                column("To", lambda transfer: account_link(transfer.to_account_id)),
+                _amount, _status, "description", _recorded_at, _position,
+                column("Withdrawn by", lambda transfer: link("ledger_event_change", transfer.withdrawn_event_id)),
+                column("Deposited by", lambda transfer: link("ledger_event_change", transfer.deposited_event_id)),
+            ),
+        ),
+    )  # fmt: skip
+
+    def subject(self, obj: Transfer) -> tuple[str, str]:
+        return (access_log.TRANSFER, obj.transfer_id)
+
+
+@admin.register(Posting)
+class PostingAdmin(ReadOnlyAdmin):
+    keyset = ("-posting_id",)
+    exact_search = account_fields = ("account_id",)
+    search_help_text = "Account id"
+    hint = "Both sides of every movement, the outside world's included; those of a command sum to zero."
+    list_display = (
+        "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
+        _signed_amount, column("Side", lambda posting: badge("outside" if posting.is_external else "account")),
+        _recorded_at,
+    )  # fmt: skip
+    detail = (
+        (
+            "Posting",
+            (
+                "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
+                _signed_amount, "is_external", "command_id", _recorded_at,
+                instant_column("effective_at", "Effective at (UTC)"),
+            ),
+        ),
+    )  # fmt: skip
+
+    def subject(self, obj: Posting) -> tuple[str, str] | None:
+        return None if obj.is_external else (access_log.ACCOUNT, obj.account_id)
+
+
+@admin.register(TrialBalance)
+class TrialBalanceAdmin(ReadOnlyAdmin):
+    keyset = ("currency",)
+    hint = "For each currency all accounts on one side and the outside world on the other. Together they are zero."
+    list_display = (
+        "currency",
+        money_column("accounts_minor", "Accounts"), money_column("external_minor", "Outside"),
+        column("Sum", lambda line: money(int(line.accounts_minor + line.external_minor), line.currency), kind="money"),
+        money_column("credits_minor", "Credits"), money_column("debits_minor", "Debits"), "postings", _position,
+    )  # fmt: skip
+    detail = (("Trial balance", list_display),)

@@ -1,0 +1,112 @@
+"""Users, their roles and their API tokens: the one part of the portal where something is changed, by administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.http import HttpRequest
+from knox.models import AuthToken
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from auditor.permissions import may_manage_users
+
+for model in (User, Group, AuthToken):
+    admin.site.unregister(model)
+
+
+class AdministratorsOnly(ModelAdmin):
+    """Open to the administrator's role, whatever Django's own permissions say."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_manage_users(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_manage_users(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return may_manage_users(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_manage_users(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_manage_users(request)
+
+
+@admin.register(User)
+class UserAdmin(AdministratorsOnly, DjangoUserAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "roles", "is_active", "is_staff", "last_login")
+    list_filter = ("is_active", "groups")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        # A role is a group; single permissions are not used, so nobody has to wonder which of the two applies.
+        ("Access", {"fields": ("is_active", "is_staff", "groups", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_within_reach(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_within_reach(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @admin.display(description="Roles")
+    def roles(self, user: User) -> str:
+        return ", ".join(group.name for group in user.groups.all()) or ("every role" if user.is_superuser else "none")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        # Or whoever manages users could make themselves, or anybody, more than they are.
+        return (
+            ("last_login", "date_joined")
+            if request.user.is_superuser
+            else ("last_login", "date_joined", "is_superuser")
+        )
+
+
+def _is_within_reach(request: HttpRequest, user: Any) -> bool:
+    """A superuser is changed by a superuser only: whoever may set a password may become its owner."""
+    return user is None or not user.is_superuser or bool(request.user.is_superuser)
+
+
+@admin.register(Group)
+class RoleAdmin(AdministratorsOnly, DjangoGroupAdmin):
+    """The roles are fixed (`chronicle.roles`): they are shown here, and given to users on the users' pages."""
+
+    fields = ("name",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(AuthToken)
+class TokenAdmin(AdministratorsOnly):
+    """API tokens are stored hashed. One can be withdrawn here; its value is known only to whoever was given it."""
+
+    list_display = ("token_key", "user", "created", "expiry")
+    list_select_related = ("user",)
+    fields = ("token_key", "user", "created", "expiry")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False

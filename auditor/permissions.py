@@ -1,0 +1,36 @@
+"""Which role may see which part of the portal. Everything else here is only ever looked at, by nobody changed.
+
+`chronicle.roles` says who has which role; a superuser has all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from chronicle.roles import Role, roles_of
+
+READERS = frozenset(Role)
+# Not the operator: whom an auditor looks at is not for the audited to know.
+OVERSEERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+USER_MANAGERS = frozenset({Role.ADMINISTRATOR})
+
+
+def may_read(request: HttpRequest) -> bool:
+    return _has_one(request, READERS)
+
+
+def may_oversee(request: HttpRequest) -> bool:
+    return _has_one(request, OVERSEERS)
+
+
+def may_manage_users(request: HttpRequest) -> bool:
+    return _has_one(request, USER_MANAGERS)
+
+
+def _has_one(request: Any, wanted: frozenset[Role]) -> bool:
+    """Ask for the roles once a request: a page asks for them a dozen times."""
+    if not hasattr(request, "_portal_roles"):
+        request._portal_roles = roles_of(request.user)
+    return not request._portal_roles.isdisjoint(wanted)

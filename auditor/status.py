@@ -1,0 +1,144 @@
+"""The numbers that say how the ledger is doing, as the dashboard shows them and a websocket's status frame carries.
+
+`lag_events` is the head's position minus the slowest checkpoint; `lag_ms` is how long the slowest projection took
+to show the last event, or how old the first one is that it has not shown yet. A database that does not answer is
+named in `unavailable`; its numbers are then missing, never old.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import django.db
+from django.db.models import Count
+from django.utils import timezone
+
+from auditor import sql
+from auditor.books import BOOKS, Total
+from ledger import selectors as ledger
+from ledger.domain.instants import format_instant
+from ledger.errors import StoreUnavailable
+from ledger.store.connection import connection, translated
+from projections import selectors
+from projections.models import ParkedEvent
+
+RATE_WINDOW_S = 10
+RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
+RECENT_S, RECENT_EVENTS_MAX = 121, 20_000  # what a chart begins with, read once a page
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStatus:
+    name: str
+    position: int
+    lag_events: int | None
+    lag_ms: int
+    lag_p95_ms: int
+    parked: int
+    alarm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    at: str
+    head_position: int | None = None
+    events_per_second: float | None = None
+    outbox_waiting: int | None = None
+    lag_events: int | None = None
+    lag_ms: int | None = None
+    projections: list[ProjectionStatus] = field(default_factory=list)
+    accounts: int | None = None
+    totals: list[Total] = field(default_factory=list)
+    is_balanced: bool | None = None
+    is_stream_connected: bool | None = None
+    unavailable: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Journal:
+    head_position: int
+    events_per_second: float
+    outbox_waiting: int
+    now: datetime
+
+
+def read_status(is_stream_connected: bool | None = None) -> Status:
+    """Return the numbers as of now. It never fails: what cannot be read is named in the answer."""
+    numbers: dict[str, Any] = {"at": format_instant(timezone.now()), "is_stream_connected": is_stream_connected}
+    unavailable = []
+    journal = None
+    try:
+        journal = _read_journal()
+        numbers |= {
+            "head_position": journal.head_position,
+            "events_per_second": journal.events_per_second,
+            "outbox_waiting": journal.outbox_waiting,
+        }
+    except StoreUnavailable:
+        unavailable.append("event_store")
+    try:
+        projections = _read_projections(None if journal is None else journal.head_position)
+        books = BOOKS.read()
+    except django.db.OperationalError:
+        return Status(**numbers, unavailable=[*unavailable, "read_model"])
+    numbers |= {
+        "projections": projections,
+        "accounts": books.accounts,
+        "totals": list(books.totals),
+        "is_balanced": books.is_balanced,
+    }
+    if journal is not None and projections:
+        try:
+            numbers |= _lag(projections, journal)
+        except StoreUnavailable:
+            unavailable.append("event_store")
+    return Status(**numbers, unavailable=unavailable)
+
+
+def recent_rates() -> list[int]:
+    """Return how many events were sequenced in each of the last RECENT_S seconds, the oldest first."""
+    with connection() as conn, translated():
+        counts = dict(conn.execute(sql.COUNTS_BY_AGE, (RECENT_EVENTS_MAX, RECENT_S)).fetchall())
+    return [counts.get(age_s, 0) for age_s in reversed(range(RECENT_S))]
+
+
+def _read_journal() -> _Journal:
+    backlog = ledger.backlog()
+    with connection() as conn, translated():
+        ((count, since, now),) = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S)).fetchall()
+    # A full sample spans less than the window: then its own span is the measure.
+    span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
+    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, now)
+
+
+def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
+    parked = dict(ParkedEvent.objects.values_list("projection").annotate(Count("parked_id")).order_by())
+    return [
+        ProjectionStatus(
+            name=row.projection,
+            position=row.position,
+            # The checkpoint was read after the head, so it may be beyond it.
+            lag_events=None if head_position is None else max(0, head_position - row.position),
+            lag_ms=row.lag_ms,
+            lag_p95_ms=round(row.lag_p95_ms),
+            parked=parked.get(row.projection, 0),
+            alarm=row.alarm,
+        )
+        for row in selectors.checkpoints()
+    ]
+
+
+def _lag(projections: list[ProjectionStatus], journal: _Journal) -> dict[str, int | None]:
+    slowest = min(projections, key=lambda projection: projection.position)
+    lag_ms = max(projection.lag_ms for projection in projections)
+    if slowest.lag_events:
+        with connection() as conn, translated():
+            row = conn.execute(sql.SEQUENCED_AT, (slowest.position + 1,)).fetchone()
+        if row is not None:
+            lag_ms = max(lag_ms, int((journal.now - row[0]).total_seconds() * 1000))
+    return {"lag_events": slowest.lag_events, "lag_ms": lag_ms}

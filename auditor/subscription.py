@@ -1,0 +1,61 @@
+"""One subscriber's place in the journal: every event it wants, once, in position order, from where it left off.
+
+A subscription is a number: the position up to which everything has been handed out or passed over by its
+filter. So there is no queue to overflow, and resuming after a cut is the same as going on. Invariant 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from auditor.feed import Feed
+from auditor.history import read_page
+from auditor.live_events import Filter, LiveEvent
+from auditor.threads import in_thread
+from ledger.errors import StoreUnavailable
+
+log = structlog.get_logger()
+EVENTS_PER_FRAME_MAX = 200  # about 250 KB
+RETRY_S = 0.5
+
+
+class Subscription:
+    def __init__(self, feed: Feed, after: int, wanted: Filter) -> None:
+        self._feed = feed
+        self._position = after
+        self._wanted = wanted
+
+    async def next_batch(self) -> list[LiveEvent]:
+        """Return the next events in position order, 1 to EVENTS_PER_FRAME_MAX of them, waiting for the first."""
+        while True:
+            await self._feed.wait_for_events(self._position)
+            kept = self._feed.kept_after(self._position)
+            batch = self._take(kept) if kept is not None else await self._read()
+            if batch:
+                return batch
+
+    def _take(self, kept: list[LiveEvent]) -> list[LiveEvent]:
+        batch: list[LiveEvent] = []
+        for event in kept:
+            if self._wanted.accepts(event):
+                batch.append(event)
+            self._position = event.position
+            if len(batch) == EVENTS_PER_FRAME_MAX:
+                break
+        return batch
+
+    async def _read(self) -> list[LiveEvent]:
+        """Catch up from the journal, one page."""
+        head = self._feed.position
+        try:
+            batch: list[LiveEvent] = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX)
+        except StoreUnavailable as error:
+            log.warning("a subscriber cannot catch up, trying again", error=str(error))
+            await asyncio.sleep(RETRY_S)
+            return []
+        # A page that is not full says that there is nothing more up to the head there was, or beyond what it holds.
+        is_full = len(batch) == EVENTS_PER_FRAME_MAX
+        self._position = max(0 if is_full else head, batch[-1].position if batch else 0)
+        return batch

@@ -1,0 +1,34 @@
+"""Numbers in the portal's templates: grouped, and a dash for what is not known."""
+
+from __future__ import annotations
+
+from django import template
+
+register = template.Library()
+UNKNOWN = "–"
+SECOND_MS, MINUTE_MS = 1_000, 60_000
+
+
+@register.filter
+def figure(number: int | float | None) -> str:
+    """Return 12345.0 as 12,345 and 0.5 as 0.5."""
+    if not isinstance(number, int | float):  # a variable that the template was not given is an empty string
+        return UNKNOWN
+    return f"{int(number):,}" if number == int(number) else f"{number:,.1f}"
+
+
+@register.filter
+def duration_number(milliseconds: int | None) -> str:
+    """Return the number of a duration; its unit is `duration_unit`. static/ledger/format.js does the same."""
+    if milliseconds is None:
+        return UNKNOWN
+    if milliseconds < SECOND_MS:
+        return figure(milliseconds)
+    return f"{milliseconds / (SECOND_MS if milliseconds < MINUTE_MS else MINUTE_MS):.1f}"
+
+
+@register.filter
+def duration_unit(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return "ms" if milliseconds < SECOND_MS else "s" if milliseconds < MINUTE_MS else "min"

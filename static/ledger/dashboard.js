@@ -1,0 +1,111 @@
+// Keeps the dashboard's numbers current with each status frame. Without it they are those of the page's making.
+
+import { History } from "./charts.js";
+import { showConnection } from "./connection.js";
+import { LedgerFeed } from "./feed.js";
+import { integer, milliseconds } from "./format.js";
+
+const page = document.getElementById("dashboard");
+const feed = new LedgerFeed(page.dataset.socket, { only: "status" });
+const rates = new History(document.getElementById("chart-rate"), "events per second");
+const lags = new History(document.getElementById("chart-lag"), "ms of lag");
+let previous = null;
+
+for (const panel of document.querySelectorAll("[data-needs-script]")) panel.hidden = false;
+rates.fill(JSON.parse(document.getElementById("rates").textContent));
+
+function put(name, text) {
+  for (const element of document.querySelectorAll(`[data-number="${CSS.escape(name)}"]`)) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+function putDuration(name, value) {
+  const [number, unit] = value === null ? ["–", ""] : milliseconds(value);
+  put(name, number);
+  put(`${name}-unit`, unit);
+}
+
+function show(status) {
+  put("head_position", status.head_position === null ? "–" : integer(status.head_position));
+  put("events_per_second", status.events_per_second === null ? "–" : integer(status.events_per_second));
+  put("outbox_waiting", status.outbox_waiting === null ? "–" : integer(status.outbox_waiting));
+  put("accounts", status.accounts === null ? "–" : integer(status.accounts));
+  put("lag_events", status.lag_events === null ? "–" : integer(status.lag_events));
+  putDuration("lag_ms", status.lag_ms);
+  put("books", status.is_balanced === null ? "–" : status.is_balanced ? "Balanced" : "Not balanced");
+  document.getElementById("books").dataset.tone = status.is_balanced === false ? "danger" : "good";
+  showTotals(status.totals);
+  showProjections(status.projections);
+  showAlarms(status);
+}
+
+function showTotals(totals) {
+  for (const total of totals) {
+    if (document.querySelector(`[data-currency="${CSS.escape(total.currency)}"]`) === null) addCard(total);
+    put(`total-${total.currency}`, total.formatted);
+    put(`accounts-${total.currency}`, `${integer(total.accounts)} ${total.accounts === 1 ? "account" : "accounts"}`);
+  }
+}
+
+// A currency's first account has come: its card takes its place in the alphabet.
+function addCard(total) {
+  document.getElementById("no-totals")?.remove();
+  const card = document.getElementById("total-card").content.firstElementChild.cloneNode(true);
+  card.dataset.currency = total.currency;
+  card.querySelector("[data-code]").textContent = total.currency;
+  card.querySelector("[data-name]").textContent = total.name;
+  card.querySelector("[data-balance]").dataset.number = `total-${total.currency}`;
+  card.querySelector("[data-accounts]").dataset.number = `accounts-${total.currency}`;
+  const cards = document.getElementById("totals");
+  cards.insertBefore(card, [...cards.children].find((other) => other.dataset.currency > total.currency) ?? null);
+}
+
+function showProjections(projections) {
+  for (const projection of projections) {
+    const { name } = projection;
+    put(`${name}-position`, integer(projection.position));
+    put(`${name}-lag_events`, projection.lag_events === null ? "–" : integer(projection.lag_events));
+    putDuration(`${name}-lag_ms`, projection.lag_ms);
+    putDuration(`${name}-lag_p95_ms`, projection.lag_p95_ms);
+    const state = document.querySelector(`[data-projection="${CSS.escape(name)}"]`);
+    if (state === null) continue;
+    state.textContent = projection.alarm ? "Stopped" : projection.lag_events ? "Catching up" : "Current";
+    state.className = `ledger-badge ledger-badge-${projection.alarm ? "danger" : projection.lag_events ? "warning" : "good"}`;
+  }
+}
+
+function showAlarms(status) {
+  const alarms = status.projections.filter((projection) => projection.alarm)
+    .map((projection) => `The projection ${projection.name} stands still: ${projection.alarm}`);
+  for (const { name, parked } of status.projections) {
+    if (parked) alarms.push(`${parked} events wait in ${name} for a person: see Parked events.`);
+  }
+  for (const name of status.unavailable) alarms.push(`The ${name.replaceAll("_", " ")} does not answer.`);
+  const box = document.getElementById("alarms");
+  const shown = [...box.children].map((line) => line.textContent);
+  box.hidden = !alarms.length;
+  // Said again only when it is new, or a screen reader would repeat it each second.
+  if (String(shown) === String(alarms)) return;
+  box.replaceChildren(...alarms.map((alarm) => {
+    const line = document.createElement("p");
+    line.textContent = alarm;
+    return line;
+  }));
+}
+
+function chart(status) {
+  if (previous !== null && status.head_position !== null && previous.head_position !== null) {
+    const seconds = (Date.parse(status.at) - Date.parse(previous.at)) / 1000;
+    if (seconds > 0) rates.add((status.head_position - previous.head_position) / seconds);
+  }
+  if (status.lag_ms !== null) lags.add(status.lag_events || status.head_position !== previous?.head_position ? status.lag_ms : 0);
+  previous = status;
+}
+
+feed.addEventListener("status", ({ detail }) => {
+  show(detail);
+  chart(detail);
+});
+showConnection(feed, document.getElementById("dashboard-connection"));
+feed.start();

@@ -1,0 +1,100 @@
+// The live events page: newest first, drawn once a frame, a bounded number of rows, pausable without loss.
+
+import { showConnection } from "./connection.js";
+import { LedgerFeed } from "./feed.js";
+import { integer, useDecimals } from "./format.js";
+import { row } from "./rows.js";
+
+const ROWS_MAX = 500;
+// Kept while paused; what comes beyond is only counted, and read again from the journal afterwards.
+const WAITING_MAX = 2_000;
+
+const page = document.getElementById("live");
+const body = document.getElementById("live-rows");
+const empty = document.getElementById("live-empty");
+const pause = document.getElementById("live-pause");
+const head = document.getElementById("live-head");
+
+useDecimals(JSON.parse(document.getElementById("decimals").textContent));
+
+const feed = new LedgerFeed(page.dataset.socket, {
+  after: Number(page.dataset.after),
+  eventType: page.dataset.eventType,
+  aggregateId: page.dataset.aggregateId,
+});
+let waiting = [];
+let notKept = 0;
+let isPaused = false;
+let isDrawing = false;
+let isFirstDrawing = true;
+
+function draw() {
+  isDrawing = false;
+  if (isPaused || !waiting.length) return;
+  // Of more than fit, the older ones would be removed in the same breath.
+  const shown = waiting.slice(-ROWS_MAX);
+  waiting = [];
+  const rows = shown.reverse().map((event) => row(event, page.dataset.accountPath));
+  if (!isFirstDrawing) for (const made of rows) made.classList.add("is-new");
+  isFirstDrawing = false;
+  body.prepend(...rows);
+  trim();
+  empty.hidden = true;
+  page.dataset.position = shown[0].position;
+}
+
+function trim() {
+  const rows = body.querySelectorAll(":scope > .ledger-row");
+  for (let index = ROWS_MAX; index < rows.length; index += 1) {
+    if (rows[index].nextElementSibling?.classList.contains("ledger-detail")) rows[index].nextElementSibling.remove();
+    rows[index].remove();
+  }
+}
+
+function drawSoon() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(draw);
+}
+
+function labelPause() {
+  const count = waiting.length + notKept;
+  pause.setAttribute("aria-pressed", String(isPaused));
+  pause.querySelector("[data-icon]").textContent = isPaused ? "play_arrow" : "pause";
+  pause.querySelector("[data-text]").textContent = !isPaused ? "Pause" : count ? `Resume: ${integer(count)} waiting` : "Resume";
+}
+
+function togglePause() {
+  isPaused = !isPaused;
+  if (!isPaused && notKept) {
+    notKept = 0;
+    feed.resumeAfter(waiting.at(-1).position);
+  }
+  labelPause();
+  drawSoon();
+}
+
+feed.addEventListener("events", ({ detail: events }) => {
+  const room = isPaused ? Math.max(0, WAITING_MAX - waiting.length) : events.length;
+  // Once one was left out, all after it must be, or the journal could not be resumed from one place.
+  const kept = notKept ? 0 : room;
+  waiting.push(...events.slice(0, kept));
+  notKept += Math.max(0, events.length - kept);
+  // A hidden page is not drawn; then only what would be shown is worth keeping.
+  if (!isPaused && waiting.length > ROWS_MAX) waiting = waiting.slice(-ROWS_MAX);
+  if (isPaused) labelPause();
+  else drawSoon();
+});
+feed.addEventListener("status", ({ detail }) => {
+  // Events may have come since the server took the status.
+  if (detail.head_position !== null) head.textContent = Math.max(detail.head_position, feed.position);
+});
+pause.addEventListener("click", togglePause);
+document.addEventListener("keydown", (key) => {
+  const isTyping = key.target.closest?.("input, select, textarea, button, a, [contenteditable]");
+  if (key.key === "p" && !isTyping && !key.ctrlKey && !key.metaKey && !key.altKey) togglePause();
+});
+
+showConnection(feed, document.getElementById("live-connection"));
+pause.disabled = false;
+feed.start();

@@ -1,0 +1,58 @@
+"""Short words for the tests of the running system: accounts and deposits, by the engine or over HTTP."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import httpx
+
+from ledger.bus.nudge import nudge
+from ledger.domain.commands import CreateAccount, Deposit
+from ledger.engine.execute import execute
+from ledger.engine.submission import Accepted, Submission
+from ledger.store import journal
+from tests.browser.live_system import LiveSystem
+from tests.waiting import wait_for
+
+_numbers = count(1)
+DEPOSITS_PER_CALL = 2_000
+
+
+def new_account(currency: str = "USD", balance: str = "0") -> str:
+    """Open an account and return its id."""
+    account_id = f"browser-{next(_numbers):04}"
+    _accept(CreateAccount(account_id, "Somebody", currency, Decimal(balance)))
+    return account_id
+
+
+def deposit(account_id: str, times: int = 1, amount: str = "1.00") -> None:
+    """Deposit as often as asked, in as few calls as there can be: one event each."""
+    for start in range(0, times, DEPOSITS_PER_CALL):
+        _accept(*[Deposit(account_id, Decimal(amount))] * min(DEPOSITS_PER_CALL, times - start))
+
+
+def deposit_over_http(server: LiveSystem, account_id: str, amount: str) -> dict[str, Any]:
+    """Deposit as curl would, and return the answer."""
+    answer = httpx.post(
+        f"{server.url}/api/v1/commands/deposit",
+        json={"account_id": account_id, "amount": amount, "description": "Over HTTP"},
+        headers=server.token_header("operator"),
+    )
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def settled() -> int:
+    """Wait until the relay has ordered every accepted command, and return the journal's head."""
+    from ledger import selectors
+
+    wait_for(lambda: selectors.backlog().outbox_commands == 0, "an empty outbox")
+    return journal.head().position
+
+
+def _accept(*commands: Any) -> None:
+    outcomes = execute([Submission(command, actor="a test") for command in commands], on_commit=nudge)
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
