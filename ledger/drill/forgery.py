@@ -46,7 +46,7 @@ class Forgery:
     def one(self, query: str) -> tuple[Any, ...]:
         """Return the one row of a query."""
         with self._connect() as conn:
-            row = conn.execute(query).fetchone()  # type: ignore[arg-type]
+            row = conn.execute(query).fetchone()
         assert row is not None, "the history is long enough to be attacked"
         return row
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from ledger.domain.instants import format_instant
@@ -48,6 +49,7 @@ class Selection:
 
     def read(self, conn: Connection, up_to: int) -> Positioned:
         """Return the events with their positions, in order. Raises: TooMuchEvidence."""
+        parameters: tuple[Any, ...]
         if self.account_id is not None:
             condition, parameters = "j.aggregate_id = %s", (self.account_id,)
         elif self.period is not None:

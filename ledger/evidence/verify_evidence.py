@@ -65,7 +65,7 @@ class LogKey:
         text += "\n"
         require(signatures.endswith("\n"), "a signed note ends with signature lines")
         for line in signatures[:-1].split("\n"):
-            dash, name, signature = (line.split(" ") + ["", ""])[:3]
+            dash, name, signature = [*line.split(" "), "", ""][:3]
             require(dash == "—" and line.count(" ") == 2, "a signature line is: dash, name, base64")
             material = decode(signature)
             if name == self.name and material[:4] == self.id:
@@ -133,7 +133,8 @@ def read_event(entry: bytes) -> dict[str, Any]:
 
 def check_chains(events: list[dict[str, Any]]) -> int:
     """Check every link between two events of one aggregate that are both here; return how many links."""
-    links, chains = 0, defaultdict(dict)
+    links = 0
+    chains: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
     for event in events:
         chains[event["aggregate_id"]][event["version"]] = event
     for account_id, chain in chains.items():
@@ -178,7 +179,7 @@ def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
         keys = [(event["aggregate_id"], event["version"]) for event in parts]
         if len(parts) != parts[0]["metadata"]["command_size"] or not all(key in before for key in keys):
             continue  # not all of it is in this bundle
-        states = {}
+        states: dict[str, Any] = {}
         for key in keys:
             states.setdefault(key[0], before[key])
         recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
@@ -211,7 +212,8 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     key = LogKey(vkey or files[KEY].decode())
     title, *lines = key.open(files[MANIFEST].decode()).rstrip("\n").split("\n")
     require(title == f"{key.name} evidence", "the manifest is of another log")
-    listed = dict(reversed(line.split("  ", 1)) for line in lines if line[:1] != "#")
+    entries = [line.split("  ", 1) for line in lines if line[:1] != "#"]
+    listed = {name: digest for digest, name in entries}
     require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")
     for name, digest in listed.items():
         require(sha256(files[name]).hexdigest() == digest, f"{name} is not the file that was signed")
@@ -263,7 +265,8 @@ def check_balance(path: Path, vkey: str) -> None:
         )
         print(f"the next event of the account is proven and later than {at}")
     else:
-        statement = f"{key.name} statement\n{event['aggregate_id']} has no version {event['version'] + 1} at tree size {head.size}\n"
+        claim = f"{event['aggregate_id']} has no version {event['version'] + 1} at tree size {head.size}"
+        statement = f"{key.name} statement\n{claim}\n"
         require(key.open(proof["statement"]) == statement, "the statement says something else")
         print(f"signed statement: no later event of the account among the first {head.size}")
     print(f"balance of {answer['account_id']} at {at}: {answer['balance']} {answer['currency']}, proven")

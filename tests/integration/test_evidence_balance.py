@@ -95,10 +95,9 @@ def test_nothing_in_a_proven_balance_can_be_changed(auditor: Client, tmp_path: P
                     changed(["proof", "next"], None)]  # fmt: skip
     else:
         changes.append(changed(["proof", "statement"], answer["proof"]["statement"].replace("version 8", "version 9")))
-    for number, forged in enumerate(changes):
+    for forged in changes:
         with pytest.raises((verify_evidence.Broken, KeyError)):
             check(tmp_path, forged)
-            pytest.fail(f"change {number} was not noticed")
 
 
 def test_a_proven_balance_is_small(auditor: Client) -> None:

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         for name, seen in scores.items():
             cells = ("yes", seen.by, seen.where, f"{seen.seconds:.1f}") if seen else ("NO", "", "", "")
             table.add_row(name, *cells)
-        Console(file=self.stdout._out, width=160).print(table)
+        Console(file=self.stdout._out, width=160).print(table)  # type: ignore[arg-type]
         if false_alarm:
             self.stdout.write(
                 self.style.ERROR(f"false alarm on an untouched copy: {false_alarm.by}: {false_alarm.where}")
