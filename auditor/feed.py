@@ -67,7 +67,14 @@ class Feed:
         finally:
             self._subscribers -= 1
             if self._subscribers == 0:
-                self._task.cancel()
+                await self._stop()
+
+    async def _stop(self) -> None:
+        # Let go of first, so that whoever subscribes meanwhile starts a task of their own, not one that is ending.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     def kept_after(self, position: int) -> list[LiveEvent] | None:
         """Return kept events from `position` + 1, a page of them, or None when that one is no longer kept."""
@@ -80,9 +87,10 @@ class Feed:
             self._check()
 
     async def next_status(self) -> Status:
-        await self._status_news.wait()
-        self._check()
-        assert self._status is not None, "news of a status comes with one"
+        known = self._status
+        while self._status is known or self._status is None:
+            await self._status_news.wait()
+            self._check()
         return self._status
 
     def _check(self) -> None:

@@ -128,8 +128,7 @@ USE_I18N = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
-# Files are served from the packages that bring them, so a start needs no collectstatic.
+# Files are served from the packages that bring them, so a start needs no collectstatic and there is no STATIC_ROOT.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

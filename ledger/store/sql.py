@@ -120,9 +120,9 @@ JOURNAL_HEAD = "SELECT position, running_hash FROM journal ORDER BY position DES
 INSERT_JOURNAL = """
 INSERT INTO journal (position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
                      event_hash, running_hash, is_late, sequenced_at)
-SELECT position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
+SELECT position, event_id::uuid, aggregate_id, version, event_type, command_id, command_index, command_size,
        event_hash, running_hash, is_late, clock_timestamp()
-FROM unnest(%b::bigint[], %b::uuid[], %b::text[], %b::bigint[], %b::text[], %b::uuid[], %b::int[], %b::int[],
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::uuid[], %b::int[], %b::int[],
             %b::bytea[], %b::bytea[], %b::bool[])
   AS new (position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
           event_hash, running_hash, is_late)

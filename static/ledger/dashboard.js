@@ -83,9 +83,15 @@ function showAlarms(status) {
   }
   for (const name of status.unavailable) alarms.push(`The ${name.replaceAll("_", " ")} does not answer.`);
   const box = document.getElementById("alarms");
-  const text = alarms.join("\n");
-  if (box.textContent.trim() !== text) box.textContent = text;
+  const shown = [...box.children].map((line) => line.textContent);
   box.hidden = !alarms.length;
+  // Said again only when it is new, or a screen reader would repeat it each second.
+  if (String(shown) === String(alarms)) return;
+  box.replaceChildren(...alarms.map((alarm) => {
+    const line = document.createElement("p");
+    line.textContent = alarm;
+    return line;
+  }));
 }
 
 function chart(status) {

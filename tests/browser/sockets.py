@@ -49,8 +49,7 @@ def refusal(socket: ClientConnection) -> tuple[int, str]:
     frame = json.loads(socket.recv(timeout=WAIT_S))
     assert frame["kind"] == "error", frame
     assert frame["error"].strip(), "the error says something"
-    with pytest.raises(ConnectionClosed) as caught:
+    with pytest.raises(ConnectionClosed) as closed:
         socket.recv(timeout=WAIT_S)
-    close = caught.value.rcvd
-    assert close is not None, "the server closed it"
-    return close.code, frame["code"]
+    assert closed.value.rcvd is not None, "the server closed it"
+    return closed.value.rcvd.code, frame["code"]

@@ -1,0 +1,193 @@
+"""What the portal's pages say: money, order, pages, search, links, and the numbers of the dashboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from auditor.books import CachedBooks
+from auditor.dashboard import alarms
+from auditor.status import read_status
+from chronicle.roles import Role
+from ledger.domain.commands import Deposit
+from ledger.models import Event, JournalEntry, Refusal
+from projections.models import Account, Transaction
+from tests.portal_world import BAKERY, MILL, page, signed_in, town
+from tests.read_world import change_read_model, order_everything, projector, submit, wait_until_applied
+
+
+@pytest.fixture(scope="module")
+def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
+    from tests.clean import empty_everything
+
+    with django_db_blocker.unblock():
+        empty_everything(stack)  # type: ignore[arg-type]
+        town()
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("_town", "database")
+
+
+@pytest.fixture
+def auditor() -> Client:
+    return signed_in(Role.AUDITOR)
+
+
+def text(client: Client, address: str) -> str:
+    """Return a page's text without its tags, spaces folded."""
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return " ".join(re.sub(r"<[^>]*>", " ", answer.content.decode()).split())
+
+
+def test_the_front_door_leads_to_the_dashboard(auditor: Client) -> None:
+    assert auditor.get("/")["Location"] == "/admin/"
+
+
+def test_the_dashboard_is_right_without_a_script(auditor: Client) -> None:
+    front = text(auditor, "/admin/")
+    assert "USD US Dollar $1,235.00 2 accounts" in front
+    assert "Journal position 6 events, gapless from 1" in front
+    assert "Balanced every sum agrees" in front
+    assert "0 behind" in front
+
+
+def test_an_account_shows_its_money_and_its_newest_transactions(auditor: Client) -> None:
+    shown = text(auditor, page(Account, "change", BAKERY))
+    assert "Balance 1,200.50 USD" in shown
+    assert "transfer out −34.00 USD 1,200.50 USD town.mill Grinding" in shown
+    answer = auditor.get(page(Account, "change", BAKERY)).content.decode()
+    for link in (f"?account_id={BAKERY}", f"?aggregate_id={BAKERY}", "/admin/live/?aggregate_id="):
+        assert link in answer
+
+
+def test_an_event_leads_to_its_account_journal_entry_transfer_and_the_rest_of_its_command(auditor: Client) -> None:
+    event = Event.objects.get(aggregate_id=MILL, data__description="Grinding")
+    answer = auditor.get(page(Event, "change", event.pk)).content.decode()
+    other = Event.objects.get(aggregate_id=BAKERY, data__description="Grinding")
+    entry = JournalEntry.objects.get(event_id=event.pk)
+    for address in (
+        page(Account, "change", MILL),
+        page(JournalEntry, "change", entry.pk),
+        page(Event, "change", other.pk),
+        f"/admin/projections/transfer/{event.data['transfer_id'].replace('_', '_5F')}/change/",
+    ):
+        assert address in answer
+    assert bytes(event.hash).hex() in answer
+    assert "&quot;balance_minor&quot;: 3450" in answer
+
+
+def test_instants_have_their_microseconds_and_are_utc(auditor: Client) -> None:
+    entry = JournalEntry.objects.get(position=1)
+    assert f"{entry.sequenced_at:%Y-%m-%d %H:%M:%S} .{entry.sequenced_at:%f}" in text(
+        auditor, page(JournalEntry, "change", 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("bak", [BAKERY]), ("Mill", [MILL]), ("town.", [BAKERY, MILL]), ("%", []), ("nobody", [])],
+)
+def test_accounts_are_found_by_part_of_their_id_or_owner(auditor: Client, term: str, found: list[str]) -> None:
+    answer = auditor.get(page(Account, "changelist"), {"q": term})
+    assert [row.pk for row in answer.context["cl"].result_list] == found
+
+
+def test_a_search_term_that_is_no_id_finds_nothing_and_breaks_nothing(auditor: Client) -> None:
+    for model in (Event, JournalEntry, Transaction):
+        answer = auditor.get(page(model, "changelist"), {"q": "no such thing ✂"})
+        assert list(answer.context["cl"].result_list) == []
+
+
+def test_lists_are_paged_by_key_in_order_without_counting_or_skipping(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auditor.admin.base import ReadOnlyAdmin
+
+    monkeypatch.setattr(ReadOnlyAdmin, "list_per_page", 2)
+    for model, key in ((JournalEntry, "position"), (Event, "pk"), (Account, "pk"), (Refusal, "pk")):
+        address, seen = page(model, "changelist"), []
+        while address:
+            alias = "read_model" if model is Account else "event_store"
+            with CaptureQueriesContext(connections[alias]) as queries:
+                listed = auditor.get(address).context["cl"]
+                seen += [getattr(row, key) for row in listed.result_list]
+            statements = " ".join(query["sql"] for query in queries).upper()
+            assert "COUNT(" not in statements
+            assert "OFFSET" not in statements
+            address = page(model, "changelist") + listed.next_url if listed.next_url else ""
+        assert len(seen) == len(set(seen)) == model._default_manager.count()
+    assert seen  # the refusal
+
+
+@pytest.mark.parametrize("after", ["x", "1,2", ","])
+def test_a_page_key_that_means_nothing_leads_back_to_the_list(auditor: Client, after: str) -> None:
+    answer = auditor.get(page(JournalEntry, "changelist"), {"after": after})
+    assert answer.status_code == 302
+
+
+def test_a_list_narrowed_to_an_account_has_its_rows_only(auditor: Client) -> None:
+    listed = auditor.get(page(Transaction, "changelist"), {"account_id": MILL}).context["cl"].result_list
+    assert {line.account_id for line in listed} == {MILL}
+    by_type = auditor.get(page(JournalEntry, "changelist"), {"event_type": "AccountCreated"}).context["cl"].result_list
+    assert [entry.event_type for entry in by_type] == ["AccountCreated"] * 2
+    by_currency = auditor.get(page(Account, "changelist"), {"currency": "USD"}).context["cl"].result_list
+    assert len(by_currency) == 2
+
+
+def test_every_answer_forbids_scripts_and_requests_from_elsewhere(auditor: Client) -> None:
+    for address in ("/admin/", "/admin/live/", "/admin/login/"):
+        answer = auditor.get(address)
+        policy = answer["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self' 'unsafe-eval'" in policy
+        assert "http" not in policy
+        scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>", answer.content.decode() if answer.content else "")
+        assert all('type="application/json"' in script for script in scripts)
+
+
+def test_the_live_page_begins_a_hundred_events_back_under_its_filter(auditor: Client) -> None:
+    assert auditor.get("/admin/live/").context["after"] == 0
+    wanted = auditor.get("/admin/live/", {"event_type": "MoneyDeposited", "aggregate_id": MILL}).context
+    assert (wanted["wanted"].event_type, wanted["wanted"].aggregate_id) == ("MoneyDeposited", MILL)
+    assert auditor.get("/admin/live/", {"event_type": "<script>"}).context["wanted"].event_type == ""
+
+
+def test_books_that_do_not_add_up_are_called_so() -> None:
+    assert CachedBooks().read().is_balanced is True
+    change_read_model(f"UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = '{MILL}'")
+    assert CachedBooks().read().is_balanced is False
+    change_read_model(f"UPDATE accounts SET balance_minor = balance_minor - 1 WHERE account_id = '{MILL}'")
+    change_read_model("UPDATE checkpoints SET position = position - 1 WHERE projection = 'trial_balance'")
+    assert CachedBooks().read().is_balanced is None
+    change_read_model("UPDATE checkpoints SET position = position + 1 WHERE projection = 'trial_balance'")
+    assert CachedBooks().read().is_balanced is True
+
+
+def test_a_projection_that_stands_still_is_an_alarm_on_the_dashboard(auditor: Client) -> None:
+    change_read_model("UPDATE checkpoints SET alarm = 'the chain is broken' WHERE projection = 'accounts'")
+    try:
+        assert "The projection accounts stands still: the chain is broken" in text(auditor, "/admin/")
+        assert len(alarms(read_status())) == 1
+    finally:
+        change_read_model("UPDATE checkpoints SET alarm = '' WHERE projection = 'accounts'")
+
+
+def test_the_status_says_when_the_read_model_is_behind() -> None:
+    assert read_status().lag_events == 0
+    submit(Deposit(MILL, Decimal(1)))
+    order_everything()
+    status = read_status()
+    assert (status.lag_events, status.unavailable) == (1, [])
+    assert status.lag_ms is not None
+    assert status.lag_ms > 0
+    with projector():
+        wait_until_applied()
+    assert read_status().lag_events == 0

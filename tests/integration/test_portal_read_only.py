@@ -1,0 +1,129 @@
+"""The portal shows everything to those with a role and changes nothing for anybody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.test import Client
+from knox.models import AuthToken
+
+from auditor.models import AccessLogEntry
+from chronicle.roles import Role
+from tests.api_world import new_user
+from tests.portal_world import MANAGED_APPS, first_key, page, read_only_models, signed_in, town
+
+ROLES = [*Role, "superuser"]
+SHOWN = [model for model in read_only_models() if model is not AccessLogEntry]
+BUTTONS = re.compile(r'name="_save|name="_addanother|name="_continue|class="deletelink|/add/"|/delete/"')
+
+
+@pytest.fixture(scope="module")
+def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
+    """One ledger for all tests of this module: none of them can change it, which is the point."""
+    from tests.clean import empty_everything
+
+    with django_db_blocker.unblock():
+        empty_everything(stack)  # type: ignore[arg-type]
+        town()
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("_town", "database")
+
+
+def browser_of(role: Role | str) -> Client:
+    return signed_in(role) if isinstance(role, Role) else signed_in(is_superuser=True)
+
+
+def named(model: type[Model]) -> str:
+    return model._meta.label
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_list_and_every_row_opens_for_every_role(role: Role | str) -> None:
+    browser = browser_of(role)
+    for model in SHOWN:
+        assert browser.get(page(model, "changelist")).status_code == 200, named(model)
+        if (key := first_key(model)) is not None:
+            answer = browser.get(page(model, "change", key))
+            assert answer.status_code == 200, named(model)
+            assert not BUTTONS.search(answer.content.decode()), named(model)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_adding_changing_and_deleting_are_refused_at_their_addresses(role: Role | str) -> None:
+    browser = browser_of(role)
+    for model in read_only_models():
+        key = first_key(model) or 1
+        refused = {
+            "add": browser.get(page(model, "add")),
+            "add posted": browser.post(page(model, "add"), {}),
+            "delete": browser.get(page(model, "delete", key)),
+            "delete posted": browser.post(page(model, "delete", key), {"post": "yes"}),
+            "change posted": browser.post(page(model, "change", key), {"_save": "Save"}),
+            "list posted": browser.post(
+                page(model, "changelist"), {"action": "delete_selected", "_selected_action": key}
+            ),
+        }
+        if model is AccessLogEntry and role == Role.OPERATOR:
+            refused["list"] = browser.get(page(model, "changelist"))
+        assert {what: answer.status_code for what, answer in refused.items()} == dict.fromkeys(refused, 403), named(
+            model
+        )
+
+
+def test_whoever_has_no_role_is_shown_nothing() -> None:
+    for browser in (signed_in(), Client()):
+        for address in ("/admin/", "/admin/live/", page(SHOWN[0], "changelist")):
+            answer = browser.get(address)
+            assert answer.status_code == 302, address
+            assert answer["Location"].startswith("/admin/login/")
+
+
+def test_staff_of_another_group_do_not_come_in_by_permissions_of_djangos() -> None:
+    user = new_user()
+    user.is_staff = True
+    user.save()
+    from django.contrib.auth.models import Permission
+
+    user.user_permissions.set(Permission.objects.all())
+    browser = Client()
+    browser.force_login(user)
+    assert browser.get(page(SHOWN[0], "changelist")).status_code == 302
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.OPERATOR])
+def test_users_are_managed_by_administrators_only(role: Role) -> None:
+    browser = signed_in(role)
+    for model in (User, Group, AuthToken):
+        assert browser.get(page(model, "changelist")).status_code == 403
+    assert browser.get(page(User, "add")).status_code == 403
+    front = browser.get("/admin/").content.decode()
+    assert "/admin/auth/" not in front
+    assert "/admin/knox/" not in front
+
+
+def test_an_administrator_manages_users_but_makes_nobody_a_superuser() -> None:
+    browser = signed_in(Role.ADMINISTRATOR)
+    chief = User.objects.create_superuser(f"chief-{new_user().pk}", password="x")
+    for model in (User, Group, AuthToken):
+        assert browser.get(page(model, "changelist")).status_code == 200
+    assert "is_superuser" not in browser.get(page(User, "change", new_user().pk)).context["adminform"].form.fields
+    assert browser.post(page(User, "change", chief.pk), {"username": "mine"}).status_code == 403
+    assert browser.post(f"/admin/auth/user/{chief.pk}/password/", {"password1": "y"}).status_code == 403
+    assert browser.post(page(User, "delete", chief.pk), {"post": "yes"}).status_code == 403
+
+
+def test_an_operator_does_not_see_whom_the_auditor_looks_at() -> None:
+    assert signed_in(Role.OPERATOR).get(page(AccessLogEntry, "changelist")).status_code == 403
+    assert signed_in(Role.AUDITOR).get(page(AccessLogEntry, "changelist")).status_code == 200
+
+
+def test_only_users_roles_and_tokens_are_registered_for_changing() -> None:
+    changeable = {model for model in admin.site._registry if model._meta.app_label in MANAGED_APPS}
+    assert changeable == {User, Group, AuthToken}
