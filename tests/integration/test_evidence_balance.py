@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,12 +23,11 @@ ANSWER_BYTES_MAX = 8 * 1024
 
 
 @pytest.fixture
-def auditor(database: None) -> Iterator[Client]:
+def auditor(database: None) -> Client:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
     user.groups.add(Group.objects.get_or_create(name="auditor")[0])
     _, token = AuthToken.objects.create(user)
-    yield Client(headers={"Authorization": f"Token {token}"})
-    user.delete()
+    return Client(headers={"Authorization": f"Token {token}"})
 
 
 def asked(client: Client, account_id: str, version: int) -> Any:
@@ -95,10 +93,9 @@ def test_nothing_in_a_proven_balance_can_be_changed(auditor: Client, tmp_path: P
                     changed(["proof", "next"], None)]  # fmt: skip
     else:
         changes.append(changed(["proof", "statement"], answer["proof"]["statement"].replace("version 8", "version 9")))
-    for number, forged in enumerate(changes):
+    for forged in changes:
         with pytest.raises((verify_evidence.Broken, KeyError)):
             check(tmp_path, forged)
-            pytest.fail(f"change {number} was not noticed")
 
 
 def test_a_proven_balance_is_small(auditor: Client) -> None:
