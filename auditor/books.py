@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from babel.numbers import format_currency, get_currency_name
+from babel.numbers import format_currency, get_currency_name, get_currency_symbol
 from django.db import connections
 
 from auditor import sql
@@ -21,6 +21,7 @@ from ledger.domain.currencies import decimals_of
 from ledger.domain.money import format_minor
 
 LOCALE = "en_US"
+NO_BREAK_SPACE = "\u00a0"
 AGE_S_MIN = 0.9  # a status each second gets new numbers each second
 COST_SHARE = 20  # of the time at most one part in this many goes into adding up
 
@@ -97,6 +98,8 @@ def _total(currency: str, accounts: int | None, balance_minor: Decimal | None, a
 def format_total(amount_minor: int, currency: str) -> str:
     """Return an amount as a person reads it, with the ledger's own count of decimals: $1,234.50."""
     decimals = decimals_of(currency)
-    pattern = "¤#,##0" + ("." + "0" * decimals if decimals else "")
+    # A symbol stands at the figures, a code a space away.
+    space = NO_BREAK_SPACE if get_currency_symbol(currency, locale=LOCALE)[-1].isalpha() else ""
+    pattern = f"¤{space}#,##0" + ("." + "0" * decimals if decimals else "")
     amount: Any = Decimal(format_minor(amount_minor, currency))
     return format_currency(amount, currency, pattern, locale=LOCALE, currency_digits=False).replace("-", "−")

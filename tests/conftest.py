@@ -88,7 +88,11 @@ def django_db_setup(stack: Servers, django_test_environment: None) -> None:
 @pytest.fixture
 def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Access to all three databases; what the test commits stays."""
+    from django.db import connections
+
     with django_db_blocker.unblock():
+        # Fresh ones: the test before may have had the server end them.
+        connections.close_all()
         yield
 
 

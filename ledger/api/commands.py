@@ -22,7 +22,7 @@ from ledger.domain.money import format_minor
 from ledger.engine import batching
 from ledger.engine.submission import Accepted, Rejected
 
-KEY_HEADER = "Idempotency-Key"
+KEY_HEADER = "HTTP_IDEMPOTENCY_KEY"
 
 
 class CommandView(ApiView):
@@ -31,7 +31,7 @@ class CommandView(ApiView):
 
 async def execute(request: Request, command_type: str) -> HttpResponse:
     """Execute the command a request holds and answer with what became of it."""
-    submission = submission_of(command_type, request.data, request.user.get_username(), request.headers.get(KEY_HEADER))
+    submission = submission_of(command_type, request.data, request.user.get_username(), request.META.get(KEY_HEADER))
     outcome = await batching.submit(submission)
     if isinstance(outcome, Rejected):
         return problem(outcome.error, replayed=outcome.replayed)

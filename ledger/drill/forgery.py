@@ -17,10 +17,11 @@ from ledger.store import sql
 from ledger.store.hashing import NO_HASH, extend_running_hash
 from ledger.store.recorded import RecordedEvent, event_id_of, sealed
 from ledger.store.signed_note import Signer
-from ledger.store.tiles import Frontier
+from ledger.store.tiles import TILE_HEIGHT, Frontier
 from ledger.store.tree_head_note import TreeHead
 
-_OF_ACCOUNT = f"SELECT {sql.EVENT_COLUMNS} FROM events AS e WHERE e.aggregate_id = %s ORDER BY e.version"  # noqa: S608
+TILE_LEVELS = 8  # of a journal of 2^63 positions
+_OF_ACCOUNT = f"SELECT {sql.EVENT_COLUMNS} FROM events AS e WHERE e.aggregate_id = %s ORDER BY e.version"
 _UPDATE = "UPDATE events SET previous_hash = %s, hash = %s WHERE aggregate_id = %s AND version = %s"
 
 
@@ -41,6 +42,19 @@ class Forgery:
     def execute(self, statement: str, *parameters: Any) -> int:
         with self._connect() as conn:
             return conn.execute(statement, parameters).rowcount
+
+    def one(self, query: str) -> tuple[Any, ...]:
+        """Return the one row of a query."""
+        with self._connect() as conn:
+            row = conn.execute(query).fetchone()
+        assert row is not None, "the history is long enough to be attacked"
+        return row
+
+    def command_end(self, position: int) -> int:
+        """Return the last position of a command, at this one or before."""
+        query = "SELECT max(position) FROM journal WHERE position <= %s AND command_index + 1 = command_size"
+        with self._connect() as conn:
+            return int(conn.execute(query, (position,)).fetchone()[0])  # type: ignore[index]
 
     def rehash_from(self, account_id: str, version: int) -> None:
         """Make an altered event's hash right, and every hash that follows from it up to the journal's end."""
@@ -64,6 +78,14 @@ class Forgery:
             running = extend_running_hash(running, event_hash)
             if running != stored:
                 conn.execute("UPDATE journal SET running_hash = %s WHERE position = %s", (running, position))
+
+    def cut_tree(self, size: int) -> None:
+        """Remove tiles and heads that say that the journal was longer."""
+        with self._connect() as conn:
+            conn.execute("DELETE FROM tree_heads WHERE tree_size > %s", (size,))
+            for level in range(TILE_LEVELS):
+                full = size >> (TILE_HEIGHT * (level + 1))
+                conn.execute("DELETE FROM tiles WHERE level = %s AND tile_index >= %s", (level, full))
 
     def resign(self, signer: Signer) -> None:
         """Build the tree anew over what the journal now holds, and sign the same sizes again."""

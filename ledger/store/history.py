@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ledger.store import sql
 from ledger.store.connection import connection, translated
-from ledger.store.event_store import FINAL_AFTER
+from ledger.store.event_store import FINAL_AFTER as FINAL_AFTER
 from ledger.store.journal import Sequenced
 from ledger.store.recorded import RecordedEvent
 

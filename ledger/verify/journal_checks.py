@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ledger.domain.events import EXTERNAL
+from ledger.domain.events import EXCHANGE, EXTERNAL
 from ledger.store.event_store import FINAL_AFTER
 from ledger.store.hashing import extend_running_hash
 from ledger.verify.chains import Link
@@ -14,6 +14,8 @@ from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind, short
 from ledger.verify.rows import Row, Seed
 
+# Counter-accounts whose side of a command is posted by the read model alone, and so is not among its events.
+OUTSIDE = (EXTERNAL, EXCHANGE)
 # A relay's clock against the database's: sequenced_at is taken by the same server as recorded_at.
 CLOCK_SLACK = timedelta(seconds=5)
 
@@ -76,7 +78,7 @@ class JournalCheck:
             return
         # From the states, and so for every event that moves money, whatever its type.
         moved_minor = row.state.get("balance_minor", 0) - getattr(before.state, "balance_minor", 0)
-        if moved_minor and not str(row.data.get("counter_account")).startswith(EXTERNAL):
+        if moved_minor and not str(row.data.get("counter_account")).startswith(OUTSIDE):
             self._postings[str(row.state.get("currency"))] += moved_minor
         if row.command_index + 1 < row.command_size:
             return

@@ -37,6 +37,6 @@ class CommandCheck:
 
     def _judge(self) -> str | None:
         first = self._rows[0]
-        events = [Recorded(row.aggregate_id, row.event_type, row.data) for row in self._rows]
+        events = [Recorded(row.aggregate_id, row.event_type, row.schema_version, row.data) for row in self._rows]
         return judge(str(first.metadata.get("command_type")), events, self._state, first.command_id,
                      format_instant(first.effective_at), format_instant(first.recorded_at))  # fmt: skip

@@ -17,11 +17,6 @@ from tests.ledger_world import history, rows, scalar, table_sizes
 pytestmark = pytest.mark.usefixtures("database")
 
 
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
-
-
 def balance_of(balance: str, *, version: int) -> dict[str, Any]:
     """Return what an answer says of an active account in US dollars without holds."""
     return {"balance": balance, "held": "0.00", "currency": "USD", "status": "active", "version": version}

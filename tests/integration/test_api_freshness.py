@@ -9,17 +9,11 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from chronicle.roles import Role
 from projections.api import freshness
-from tests.api_world import client_with, get, ok, open_account, post, problem
+from tests.api_world import get, ok, open_account, post, problem
 from tests.read_world import order_everything, projector, relay, wait_until_applied
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
-
-
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
 
 
 @pytest.fixture

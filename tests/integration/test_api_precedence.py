@@ -17,11 +17,6 @@ pytestmark = pytest.mark.usefixtures("database")
 FUTURE = "2999-01-01T00:00:00Z"
 
 
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
-
-
 def mended(client: Client, command_type: str, key: str, steps: list[dict[str, Any]]) -> list[str]:
     """Send a command again after each step, which changes fields (None removes one); return what was answered."""
     body: dict[str, Any] = {}

@@ -7,19 +7,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chronicle.roles import Role
 from ledger.api import commands
 from ledger.engine import batching
 from ledger.engine.submission import Rejected
 from ledger.errors import Busy, Overloaded, StoreUnavailable
-from tests.api_world import API, client_with, get, ok, open_account, post, problem
+from tests.api_world import API, get, ok, open_account, post, problem
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
 
 
 @pytest.mark.parametrize(
