@@ -20,6 +20,7 @@ from ledger.domain.account import AGGREGATE_TYPE, Account, evolve, from_state
 from ledger.domain.events import from_data
 from ledger.domain.instants import format_instant
 from ledger.store import history
+from ledger.store.event_store import FINAL_AFTER
 from projections import source
 from projections.models import Checkpoint, ParkedEvent
 from projections.projection import registry
@@ -120,7 +121,7 @@ def _events(after: int, up_to: int, account_id: str | None) -> Iterator[Sequence
 def _position_before(since: datetime, up_to: int) -> int:
     """Return a position before which nothing was recorded at or after an instant; found by halving."""
     low, high = 0, up_to
-    since -= history.FINAL_AFTER  # the journal's order is that of recorded_at but for what came late
+    since -= FINAL_AFTER  # the journal's order is that of recorded_at but for what came late
     while low < high:
         middle = (low + high + 1) // 2
         sequenced = source.read_at(middle)

@@ -65,7 +65,7 @@ def truncate_tables(url: str) -> None:
 
 
 async def delete_stream(url: str) -> None:
-    connection = await nats.connect(url)
+    connection = await nats.connect(url, allow_reconnect=False)
     try:
         await connection.jetstream().delete_stream(STREAM)
     except NotFoundError:

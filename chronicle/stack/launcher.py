@@ -18,7 +18,7 @@ from chronicle.stack.announcement import announcement
 from chronicle.stack.errors import StackError
 from chronicle.stack.leftovers import StartedProcesses
 from chronicle.stack.output import Output
-from chronicle.stack.plan import APPLICATION_ROLE, Plan
+from chronicle.stack.plan import Plan
 from chronicle.stack.readiness import Readiness
 from chronicle.stack.supervisor import Program, Supervised, describe
 
@@ -71,7 +71,7 @@ class Launcher:
             await self._until(lambda: asyncio.to_thread(postgres.is_ready), "PostgreSQL", SERVER_TIMEOUT_S)
             await asyncio.to_thread(postgres.create_databases)
             # `migrate` makes it where it is missing, but first looks around as the application.
-            await asyncio.to_thread(postgres.create_role, APPLICATION_ROLE)
+            await asyncio.to_thread(postgres.create_role, plan.role)
         if plan.nats:
             assert self._nats_program is not None, "an embedded nats-server has a program"
             self._supervise(programs.nats_program(plan.nats, self._nats_program))

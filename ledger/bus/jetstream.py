@@ -139,9 +139,11 @@ class ContinuousPull:
         while not self._arrived:
             if self._is_broken:
                 raise ConnectionError("the JetStream consumer is gone")
+            # Before asking, which awaits: what arrives meanwhile must not be waited for.
+            self._wakeup.clear()
             if self._outstanding <= 0 or loop.time() > self._asked_at + PULL_EXPIRES_S + 1:
                 await self._ask()
-            self._wakeup.clear()
+                continue
             try:
                 await asyncio.wait_for(self._wakeup.wait(), max(0.0, deadline - loop.time()))
             except TimeoutError:

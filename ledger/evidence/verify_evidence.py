@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MANIFEST, CHECKPOINT, KEY = "MANIFEST", "checkpoint", "key"
 NO_HASH = bytes(32)
+# What reading altered evidence raises, beyond Broken.
+UNREADABLE = (EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, zipfile.BadZipFile)
 
 
 class Broken(Exception):
@@ -65,8 +67,8 @@ class LogKey:
         text += "\n"
         require(signatures.endswith("\n"), "a signed note ends with signature lines")
         for line in signatures[:-1].split("\n"):
-            dash, name, signature = [*line.split(" "), "", ""][:3]
-            require(dash == "—" and line.count(" ") == 2, "a signature line is: dash, name, base64")
+            require(line.count(" ") == 2 and line[:2] == "— ", "a signature line is: dash, name, base64")
+            _, name, signature = line.split(" ")
             material = decode(signature)
             if name == self.name and material[:4] == self.id:
                 try:
@@ -183,10 +185,8 @@ def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
         for key in keys:
             states.setdefault(key[0], before[key])
         recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
-        first = parts[0]
-        reason = judge(
-            first["metadata"]["command_type"], recorded, states, command_id, first["effective_at"], first["recorded_at"]
-        )
+        facts = (command_id, parts[0]["effective_at"], parts[0]["recorded_at"])
+        reason = judge(parts[0]["metadata"]["command_type"], recorded, states, *facts)
         require(reason is None, f"command {command_id} would have been refused: {reason}")
         judged += 1
     return replayed, judged
@@ -237,39 +237,30 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
 
 
 def check_balance(path: Path, vkey: str) -> None:
-    """Check an answer of balance-at with proof=1."""
+    """Check an answer of balance-at with proof=1. What is proven is the balance in minor units."""
     answer = json.loads(path.read_bytes())
-    key = LogKey(vkey)
-    proof = answer["proof"]
+    proof, key, at = answer["proof"], LogKey(vkey), answer["at"]
     head = Head(proof["checkpoint"], key)
     event = _proven(proof["event"], head)
-    at = answer["at"]
-    require(event["aggregate_id"] == answer["account_id"], "the event is of another account")
+    account_id, version, minor = event["aggregate_id"], event["version"], event["state"]["balance_minor"]
+    require(len(at) == 27 and at[-1] == "Z", "the instant is not in UTC with six decimals")
+    require(account_id == answer["account_id"], "the event is of another account")
     require(event["recorded_at"] <= at, "the event is later than the instant")
-    require(event["state"]["balance_minor"] == proof["balance_minor"], "the event left another balance")
-    digits = str(answer["balance"]).replace(".", "").replace("-", "").lstrip("0") or "0"
-    require(digits == str(abs(proof["balance_minor"])), "the balance is not that of the event")
-    require(str(answer["balance"]).startswith("-") == (proof["balance_minor"] < 0), "the balance has the wrong sign")
-    require(
-        (event["version"], event["state"]["currency"]) == (answer["version"], answer["currency"]),
-        "version or currency differ",
-    )
+    require(minor == proof["balance_minor"], "the event left another balance")
+    require(int(answer["balance"].replace(".", "")) == minor, "the balance is not that of the event")
+    require(version == answer["version"], "the event is of another version")
+    require(event["state"]["currency"] == answer["currency"], "the event is in another currency")
     if proof["next"] is not None:
         later = _proven(proof["next"], head)
-        require(
-            later["aggregate_id"] == event["aggregate_id"] and later["version"] == event["version"] + 1,
-            "not the next event",
-        )
-        require(
-            later["previous_hash"] == event["hash"].hex() and later["recorded_at"] > at, "the next event is not later"
-        )
+        require((later["aggregate_id"], later["version"]) == (account_id, version + 1), "that is not the next event")
+        require(later["previous_hash"] == event["hash"].hex(), "the next event does not follow the event")
+        require(later["recorded_at"] > at, "the next event is not later than the instant")
         print(f"the next event of the account is proven and later than {at}")
     else:
-        claim = f"{event['aggregate_id']} has no version {event['version'] + 1} at tree size {head.size}"
-        statement = f"{key.name} statement\n{claim}\n"
-        require(key.open(proof["statement"]) == statement, "the statement says something else")
+        text = f"{key.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
+        require(key.open(proof["statement"]) == text, "the statement says something else")
         print(f"signed statement: no later event of the account among the first {head.size}")
-    print(f"balance of {answer['account_id']} at {at}: {answer['balance']} {answer['currency']}, proven")
+    print(f"balance of {account_id} at {at}: {minor} minor units of {answer['currency']}, proven")
 
 
 def _proven(part: dict[str, Any], head: Head) -> dict[str, Any]:
@@ -298,16 +289,7 @@ def main() -> int:
     except Broken as broken:
         print(f"BROKEN: {broken}")
         return 1
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
+    except UNREADABLE as error:
         print(f"BROKEN: it cannot be read as evidence: {type(error).__name__}: {error}")
         return 1
     if not vkey:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,12 +23,11 @@ ANSWER_BYTES_MAX = 8 * 1024
 
 
 @pytest.fixture
-def auditor(database: None) -> Iterator[Client]:
+def auditor(database: None) -> Client:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
     user.groups.add(Group.objects.get_or_create(name="auditor")[0])
     _, token = AuthToken.objects.create(user)
-    yield Client(headers={"Authorization": f"Token {token}"})
-    user.delete()
+    return Client(headers={"Authorization": f"Token {token}"})
 
 
 def asked(client: Client, account_id: str, version: int) -> Any:

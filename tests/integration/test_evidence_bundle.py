@@ -116,9 +116,7 @@ def test_any_flipped_byte_of_the_archive_is_noticed(tmp_path: Path) -> None:
     for place in range(0, len(whole), 97):
         bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         # What is wrong comes as one of these; the command turns each into BROKEN and exit 1.
-        with pytest.raises(
-            (verify_evidence.Broken, zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError)
-        ):
+        with pytest.raises((verify_evidence.Broken, *verify_evidence.UNREADABLE)):
             verify_evidence.check_bundle(bundle, key(), rules=False)
 
 

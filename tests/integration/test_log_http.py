@@ -36,7 +36,6 @@ def auditor(database: None) -> Client:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
     user.groups.add(create_groups()[Role.AUDITOR])
     _, token = AuthToken.objects.create(user)
-    # Not removed afterwards: whoever is in the access log stays.
     return Client(headers={"Authorization": f"Token {token}"})
 
 

@@ -58,6 +58,12 @@ def test_an_owner_that_is_given_is_used_for_migrating(folder: DataFolder) -> Non
     assert plan.variables["EVENT_STORE_OWNER_URL"] == "cockroachdb://root@crdb:26257/events"
 
 
+def test_the_application_signs_in_as_the_role_that_was_chosen(folder: DataFolder) -> None:
+    plan = make_plan(folder, {"EVENT_STORE_ROLE": "teller"})
+    assert plan.role == "teller"
+    assert plan.variables["EVENT_STORE_URL"].startswith("postgresql://teller@")
+
+
 def test_the_secret_key_is_made_once_and_private(folder: DataFolder) -> None:
     first = make_plan(folder, {}).variables["SECRET_KEY"]
     assert make_plan(folder, {}).variables["SECRET_KEY"] == first
