@@ -37,7 +37,7 @@ screenshots: $(TEST_READY) ## Take the pictures in docs/ again
 	@exec $(PYTHON) -m pytest tests/browser -m screenshots
 
 clean: ## Remove what was built; .chronicle, which holds the data, stays
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis staticfiles
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN_READY): requirements.txt | $(PYTHON)

@@ -9,6 +9,7 @@ class LedgerConfig(AppConfig):
     verbose_name = "Event store"
 
     def ready(self) -> None:
+        from ledger import checks  # noqa: F401  (registers the checks)
         from ledger.bus.nudge import nudge
         from ledger.domain import currencies
         from ledger.engine import batching

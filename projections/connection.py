@@ -64,15 +64,15 @@ def projector_connection() -> Iterator[Connection]:
         yield connection
 
 
-def try_lock(connection: Connection, name: str) -> bool:
+def try_lock(connection: Connection, name: str, *, end_silent: bool = True) -> bool:
     """Take a right that one session at a time can have; it is this one's until the connection ends.
 
-    When a silent session holds it, that one is ended, and the right is free at the next try.
+    When a session holds it that is silent, and need not be, that one is ended, and the right is free at the next try.
     """
     key = crc32(f"projections {name}".encode())
     row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     if row and row[0]:
         return True
-    if connection.execute(END_SILENT_HOLDER, (key, SILENCE_S_MAX)).fetchall():
+    if end_silent and connection.execute(END_SILENT_HOLDER, (key, SILENCE_S_MAX)).fetchall():
         log.warning("the active projector was silent, its session is ended", silence_s=SILENCE_S_MAX)
     return False

@@ -26,6 +26,10 @@ class Intake:
         # The beginning of a command whose end has not arrived; its events are checked already.
         self._unfinished: list[Sequenced] = []
 
+    @property
+    def is_between_commands(self) -> bool:
+        return not self._unfinished
+
     def forget(self) -> None:
         """Drop the command that is not all there: it will come again."""
         self._unfinished = []

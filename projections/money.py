@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ledger.domain.events import EXTERNAL
+from ledger.domain.events import TECHNICAL_PREFIXES
 from ledger.store.journal import Sequenced
 
 
@@ -37,15 +37,22 @@ class Movement:
 
     @property
     def is_external(self) -> bool:
-        return self.counter_account.startswith(EXTERNAL)
+        return self.counter_account.startswith(TECHNICAL_PREFIXES)
 
 
 MOVES_MONEY = {
     "MoneyDeposited": Rule(+1, "deposit", "transfer_in"),
     "MoneyWithdrawn": Rule(-1, "withdrawal", "transfer_out"),
+    "HoldCaptured": Rule(-1, "capture", "capture"),
 }
 MOVES_NOTHING = {
+    "AccountClosed",
     "AccountCreated",
+    "AccountFrozen",
+    "AccountUnfrozen",
+    "FundsHeld",
+    "HoldReleased",
+    "OverdraftLimitChanged",
 }
 
 

@@ -31,6 +31,9 @@ log = structlog.get_logger()
 IDLE_S = 0.25  # without a message for this long, the journal is asked whether something was missed
 STANDBY_S = 0.5  # how often a projector that is not the active one asks for its turn
 RETRY_S = 0.5
+# Events from which on the journal is read before the stream: measured, an event costs the projector 94 µs of CPU
+# by the stream and 66 µs by the journal.
+FAR_BEHIND = 5_000
 LOCK = "projector"
 T = TypeVar("T")
 
@@ -81,7 +84,8 @@ class Runner:
             await self._pause(STANDBY_S)
 
     async def _follow(self, turn: Turn) -> None:
-        """Follow the stream until it is lost; then take one look into the journal."""
+        """Follow the stream until it is lost; what is far behind is read from the journal, which costs less."""
+        await self._in_thread(turn.catch_up, FAR_BEHIND)
         try:
             async with Subscription(self._client, turn.position) as subscription:
                 arrived = await subscription.batch(IDLE_S)
@@ -92,7 +96,7 @@ class Runner:
                         arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
                     finally:
                         await applied
-                    await subscription.acknowledge(turn.position)
+                    await subscription.acknowledge(is_stored=turn.is_between_commands)
                     await self._in_thread(turn.keep_up)
         except LOST as error:
             log.warning("the stream is away, following the journal", error=str(error) or type(error).__name__)

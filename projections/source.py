@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from ledger.store import journal
 from ledger.store.hashing import NO_HASH
@@ -16,8 +17,16 @@ def head_position() -> int:
 
 
 def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
-    """Yield batches of events from position `after` + 1 to `up_to`."""
-    return journal.read_all(after, up_to)
+    """Yield batches of events from position `after` + 1 to `up_to`.
+
+    **Why** a thread: while one batch is applied the event store already looks up the next.
+    """
+    batches = journal.read_all(after, up_to)
+    with ThreadPoolExecutor(1, thread_name_prefix="journal") as reader:
+        upcoming = reader.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = reader.submit(next, batches, None)
+            yield batch
 
 
 def read_at(position: int) -> Sequenced | None:

@@ -32,8 +32,8 @@ class Subscription:
         self._js = client.jetstream(timeout=2)
         self._after = after
         self._pull = ContinuousPull(client, CONSUMER)
-        # The last message of each batch handed out and not acknowledged, with its position.
-        self._handed_out: deque[tuple[Msg, int]] = deque()
+        # The last message of each batch handed out; none for an empty one.
+        self._handed_out: deque[Msg | None] = deque()
 
     async def __aenter__(self) -> Subscription:
         if not self._client.is_connected:
@@ -66,26 +66,25 @@ class Subscription:
         **Why** an unreadable message is left out: what is missing is noticed as a gap and read from the journal.
         """
         arrived: list[Sequenced] = []
-        last: Msg | None = None
-        for message in await self._pull.batch(wait_s):
+        messages = await self._pull.batch(wait_s)
+        for message in messages:
             try:
                 sequenced = _event_in(message)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 log.warning("a message on the bus is no event", subject=message.subject, error=repr(error))
                 continue
             arrived.append(sequenced)
-            last = message
-        if last is not None:
-            self._handed_out.append((last, arrived[-1].position))
+        self._handed_out.append(messages[-1] if messages else None)
         return arrived
 
-    async def acknowledge(self, position: int) -> None:
-        """Tell the server that everything up to a position is stored; half a command in memory is not."""
-        stored: Msg | None = None
-        while self._handed_out and self._handed_out[0][1] <= position:
-            stored, _ = self._handed_out.popleft()
-        if stored is not None:
-            await stored.ack()  # of all before it too
+    async def acknowledge(self, *, is_stored: bool) -> None:
+        """Be done with the oldest batch handed out. When all of it is stored, or refused for good, tell the server.
+
+        Half a command in memory is not stored: it is acknowledged with the batch that brings the other half.
+        """
+        last = self._handed_out.popleft()
+        if last is not None and is_stored:
+            await last.ack()  # of all before it too
 
 
 def _event_in(message: Msg) -> Sequenced:

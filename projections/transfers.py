@@ -1,6 +1,12 @@
-"""Transfers: the two events of a transfer as one row. Both are of one command, so they come in one batch."""
+"""Transfers: the events of a transfer as one row. They are all of one command, so they come in one batch.
+
+A multi-transfer shows its first source, its first target and what all sources gave in the first's currency;
+an exchange shows what was given. The whole of it is in `transactions`, under the same transfer_id.
+"""
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 from ledger.store.journal import Sequenced
 from projections.projection import Batch, Cursor, Projection, columns
@@ -15,22 +21,26 @@ SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[
 
 
 def apply(cursor: Cursor, batch: Batch) -> None:
-    withdrawn = {s.event.data["transfer_id"]: s for s in batch.events if s.event.event_type == "MoneyWithdrawn"}
-    rows = [
-        _row(withdrawn[transfer_id], deposited)
-        for deposited in batch.events
-        if deposited.event.event_type == "MoneyDeposited" and (transfer_id := deposited.event.data["transfer_id"])
-    ]
-    if rows:
+    given, received = _by_transfer(batch, "MoneyWithdrawn"), _by_transfer(batch, "MoneyDeposited")
+    if rows := [_row(given[transfer_id], received[transfer_id]) for transfer_id in given]:
         cursor.execute(INSERT, columns(rows))
 
 
-def _row(withdrawn: Sequenced, deposited: Sequenced) -> tuple[object, ...]:
-    data = withdrawn.event.data
+def _by_transfer(batch: Batch, event_type: str) -> dict[str, list[Sequenced]]:
+    found: dict[str, list[Sequenced]] = defaultdict(list)
+    for sequenced in batch.events:
+        if sequenced.event.event_type == event_type and (transfer_id := sequenced.event.data["transfer_id"]):
+            found[transfer_id].append(sequenced)
+    return found
+
+
+def _row(given: list[Sequenced], received: list[Sequenced]) -> tuple[object, ...]:
+    source, target, last = given[0].event, received[0].event, received[-1]
+    data = source.data
+    amount_minor = sum(s.event.data["amount_minor"] for s in given if s.event.data["currency"] == data["currency"])
     return (
-        data["transfer_id"], withdrawn.event.aggregate_id, deposited.event.aggregate_id, data["amount_minor"],
-        data["currency"], data["description"], COMPLETED, withdrawn.event.event_id, deposited.event.event_id,
-        deposited.event.recorded_at, deposited.position,
+        data["transfer_id"], source.aggregate_id, target.aggregate_id, amount_minor, data["currency"],
+        data["description"], COMPLETED, source.event_id, target.event_id, last.event.recorded_at, last.position,
     )  # fmt: skip
 
 

@@ -52,6 +52,11 @@ class Turn:
         return self._intake.position
 
     @property
+    def is_between_commands(self) -> bool:
+        """Say whether nothing is held back that waits for the end of its command."""
+        return self._intake.is_between_commands
+
+    @property
     def is_behind(self) -> bool:
         return bool(self._behind)
 
@@ -76,10 +81,13 @@ class Turn:
             return
         self._store(events)
 
-    def catch_up(self) -> None:
-        """Apply what the journal has and the bus did not bring. Raises: StoreUnavailable, ChainBroken."""
+    def catch_up(self, at_least: int = 1) -> None:
+        """Apply what the journal has and the bus did not bring, when that is so many events at least.
+
+        Raises: StoreUnavailable, ChainBroken, Superseded.
+        """
         head = source.head_position()
-        if head > self.position:
+        if head - self.position >= at_least:
             log.info("catching up from the journal", after=self.position, up_to=head)
             self._intake.forget()
             self._follow_journal(head)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if SERVERS.nats.url != settings.NATS_URL:
         raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    # Without this, a test run that is asked to end would leave its servers running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A million rounds of hashing for every user of a test is time that tests nothing.
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRoundHasher"]
     # An xdist worker would inherit it, and set Django up before its own conftest has chosen.
@@ -39,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    # The thread that nudges the relay would try to find the server again, and say so below pytest's last line.
+    if nudge := sys.modules.get("ledger.bus.nudge"):
+        nudge.stop()
     SERVERS.stop()
 
 
@@ -81,7 +88,11 @@ def django_db_setup(stack: Servers, django_test_environment: None) -> None:
 @pytest.fixture
 def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Access to all three databases; what the test commits stays."""
+    from django.db import connections
+
     with django_db_blocker.unblock():
+        # Fresh ones: the test before may have had the server end them.
+        connections.close_all()
         yield
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from chronicle.stack.ports import LOOPBACK, ReservedPort
 from chronicle.stack.processes import is_alive, stop
+from tests.scratch import ScratchFolder
 from tests.servers import REPOSITORY
 from tests.waiting import wait_for
 
@@ -43,11 +41,13 @@ class Folder:
     """A data folder and a port for one stack, over several starts."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
+        self.scratch = ScratchFolder()
+        self.path = self.scratch.path / "data"
+        self.path.mkdir()
         self.port = ReservedPort().release()
 
     def remove(self) -> None:
-        shutil.rmtree(self.path)
+        self.scratch.remove()
 
     def start(self, **variables: str) -> Launched:
         return Launched(self, **variables)
@@ -83,6 +83,7 @@ class Launched:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        folder.scratch.remember("launcher", self.process.pid, signal.SIGTERM)
 
     def __enter__(self) -> Launched:
         return self

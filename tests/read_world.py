@@ -85,8 +85,10 @@ def change_read_model(*statements: str) -> None:
 
 
 def change_event_store(statement: str, *parameters: Any) -> None:
-    """Tamper as the owner: the application's role may not."""
+    """Tamper as the owner, past the triggers: the application's role may not."""
     with psycopg.connect(libpq(settings.EVENT_STORE_OWNER_URL)) as connection:
+        if not settings.EVENT_STORE_OWNER_URL.startswith("cockroachdb://"):
+            connection.execute("SET session_replication_role = replica")
         connection.execute(statement, parameters)  # type: ignore[arg-type]
 
 

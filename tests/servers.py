@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from chronicle.stack.nats import NatsServer
 from chronicle.stack.nats_release import find_nats_server
 from chronicle.stack.ports import ReservedPort
 from chronicle.stack.postgres import EmbeddedPostgres
+from tests.scratch import ScratchFolder, sweep
 from tests.waiting import wait_until_ready
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,7 +40,7 @@ CACHE = REPOSITORY / ".cache" / "bin"
 class Servers:
     """The two servers of one test process and the URLs that reach them."""
 
-    folder: Path
+    scratch: ScratchFolder
     postgres: EmbeddedPostgres
     nats: NatsServer
     event_store_url: str
@@ -49,22 +49,26 @@ class Servers:
     given_server: str
     scratch_database: str
     _port: ReservedPort
-    _running: list[tuple[subprocess.Popen[bytes], int]] = field(default_factory=list)
+    _running: list[tuple[subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
 
     @classmethod
     def describe(cls) -> Servers:
         """Choose a folder and addresses; start nothing."""
-        folder = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
-        postgres = EmbeddedPostgres.at(folder / "postgres")
+        scratch = ScratchFolder()
+        postgres = EmbeddedPostgres.at(scratch.path / "postgres")
         port = ReservedPort()
         given_url, given_owner_url = _given_event_store()
-        scratch = f"chronicle_test_{secrets.token_hex(6)}" if given_url else ""
+        database = f"chronicle_test_{secrets.token_hex(6)}" if given_url else ""
         url = postgres.url("event_store", "chronicle_app")
         owner_url = postgres.url("event_store")
         if given_url:
-            url, owner_url = with_database(given_url, scratch), with_database(given_owner_url, scratch)
-        nats = NatsServer.create(folder / "nats", port.number)
-        return cls(folder, postgres, nats, url, owner_url, given_owner_url, scratch, port)
+            url, owner_url = with_database(given_url, database), with_database(given_owner_url, database)
+        nats = NatsServer.create(scratch.path / "nats", port.number)
+        return cls(scratch, postgres, nats, url, owner_url, given_owner_url, database, port)
+
+    @property
+    def folder(self) -> Path:
+        return self.scratch.path
 
     def environment(self) -> dict[str, str]:
         return {
@@ -79,6 +83,7 @@ class Servers:
 
     def start(self) -> None:
         """Start both servers and make the databases."""
+        sweep()
         self.postgres.prepare()
         postgres = self._launch(self.postgres.command(durable=False), signal.SIGINT, **self.postgres.popen_options())
         self._port.release()
@@ -96,15 +101,21 @@ class Servers:
         process.wait(STOP_TIMEOUT_S)
         if emptied:
             shutil.rmtree(self.nats.folder / "jetstream")
-        wait_until_ready(
-            self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.folder / "nats-server.log"
-        )
+        wait_until_ready(self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.nats.log_file)
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""
         self._port.release()
-        if self._running and self.scratch_database:
-            self._on_event_store_server("DROP DATABASE {}")
+        try:
+            if self._running and self.scratch_database:
+                # Connections of this process may still be open; the database is nobody else's.
+                force = "CASCADE" if self.given_server.startswith("cockroachdb://") else "WITH (FORCE)"
+                self._on_event_store_server("DROP DATABASE {} " + force)
+        finally:
+            self._stop_processes()
+            self.scratch.remove()
+
+    def _stop_processes(self) -> None:
         for process, signal_number in self._running:
             process.send_signal(signal_number)
         for process, _ in self._running:
@@ -114,16 +125,16 @@ class Servers:
                 process.kill()
                 process.wait()
         self._running.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _launch_nats(self) -> subprocess.Popen[bytes]:
         return self._launch(self.nats.command(find_nats_server(CACHE)), signal.SIGTERM, start_new_session=True)
 
-    def _launch(self, command: list[str], stop_signal: int, **options: Any) -> subprocess.Popen[bytes]:
+    def _launch(self, command: list[str], stop_signal: signal.Signals, **options: Any) -> subprocess.Popen[bytes]:
         # Every server's log is in the folder, beside its data, for whoever looks into a failure.
         with (self.folder / f"{Path(command[0]).name}.log").open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
         self._running.append((process, stop_signal))
+        self.scratch.remember(Path(command[0]).name, process.pid, stop_signal)
         return process
 
     def _on_event_store_server(self, statement: str) -> None:

@@ -69,7 +69,7 @@ def _run_in(folder: DataFolder, port: int, output: Output) -> None:
         nats_program = find_nats_server(folder.path / "bin", output.say)
     if plan.postgres:
         # Here rather than under supervision: what keeps a server from ever starting is said at once.
-        plan.postgres.prepare()
+        plan.postgres.prepare(output.say)
     folder.write_environment(plan.variables)
     asyncio.run(Launcher(plan, nats_program, output, processes).run())
 

@@ -70,6 +70,8 @@ class Launcher:
             self._supervise(programs.postgres_program(postgres))
             await self._until(lambda: asyncio.to_thread(postgres.is_ready), "PostgreSQL", SERVER_TIMEOUT_S)
             await asyncio.to_thread(postgres.create_databases)
+            # `migrate` makes it where it is missing, but first looks around as the application.
+            await asyncio.to_thread(postgres.create_role, plan.role)
         if plan.nats:
             assert self._nats_program is not None, "an embedded nats-server has a program"
             self._supervise(programs.nats_program(plan.nats, self._nats_program))

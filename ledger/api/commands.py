@@ -22,7 +22,7 @@ from ledger.domain.money import format_minor
 from ledger.engine import batching
 from ledger.engine.submission import Accepted, Rejected
 
-KEY_HEADER = "Idempotency-Key"
+KEY_HEADER = "HTTP_IDEMPOTENCY_KEY"
 
 
 class CommandView(ApiView):
@@ -31,7 +31,7 @@ class CommandView(ApiView):
 
 async def execute(request: Request, command_type: str) -> HttpResponse:
     """Execute the command a request holds and answer with what became of it."""
-    submission = submission_of(command_type, request.data, request.user.get_username(), request.headers.get(KEY_HEADER))
+    submission = submission_of(command_type, request.data, request.user.get_username(), request.META.get(KEY_HEADER))
     outcome = await batching.submit(submission)
     if isinstance(outcome, Rejected):
         return problem(outcome.error, replayed=outcome.replayed)
@@ -61,7 +61,9 @@ def accepted_body(outcome: Accepted) -> dict[str, Any]:
         "balances": {
             event.aggregate_id: {
                 "balance": format_minor(event.state["balance_minor"], event.state["currency"]),
+                "held": format_minor(event.state["held_minor"], event.state["currency"]),
                 "currency": event.state["currency"],
+                "status": event.state["status"],
                 "version": event.version,
             }
             for event in outcome.events
@@ -69,34 +71,37 @@ def accepted_body(outcome: Accepted) -> dict[str, Any]:
         },
         "replayed": outcome.replayed,
     }
-    if transfer_id := first.data.get("transfer_id"):
-        body["transfer_id"] = transfer_id
+    body |= {name: first.data[name] for name in ("transfer_id", "hold_id") if first.data.get(name)}
     return body
 
 
-class CreateAccountView(CommandView):
-    @describe("create-account")
-    async def post(self, request: Request) -> HttpResponse:
-        """Open an account, with or without money in it."""
-        return await execute(request, "create-account")
+def _view(command_type: str, meaning: str) -> type[CommandView]:
+    """Return the view of one command; `meaning` is what the OpenAPI document says of it."""
+
+    async def post(self: CommandView, request: Request) -> HttpResponse:
+        return await execute(request, command_type)
+
+    post.__doc__ = meaning
+    name = command_type.title().replace("-", "") + "View"
+    return type(name, (CommandView,), {"post": describe(command_type)(post), "__doc__": meaning})
 
 
-class DepositView(CommandView):
-    @describe("deposit")
-    async def post(self, request: Request) -> HttpResponse:
-        """Bring money into an account from outside the ledger."""
-        return await execute(request, "deposit")
-
-
-class WithdrawView(CommandView):
-    @describe("withdraw")
-    async def post(self, request: Request) -> HttpResponse:
-        """Take money out of an account, to outside the ledger."""
-        return await execute(request, "withdraw")
-
-
-class TransferView(CommandView):
-    @describe("transfer")
-    async def post(self, request: Request) -> HttpResponse:
-        """Move money from one account to another of the same currency, at once or not at all."""
-        return await execute(request, "transfer")
+# In the order in which the OpenAPI document lists them.
+VIEWS = {
+    command_type: _view(command_type, meaning)
+    for command_type, meaning in {
+        "create-account": "Open an account, with or without money in it.",
+        "deposit": "Bring money into an account from outside the ledger.",
+        "withdraw": "Take money out of an account, to outside the ledger.",
+        "transfer": "Move money from one account to another of the same currency, at once or not at all.",
+        "multi-transfer": "Move money from several accounts to several, balanced in every currency.",
+        "exchange": "Move money between accounts of two currencies; the rate goes on record.",
+        "freeze-account": "Stop all movement of an account.",
+        "unfreeze-account": "Let a frozen account move again.",
+        "close-account": "Close an empty account for good.",
+        "set-overdraft-limit": "Say how far below zero an account may go.",
+        "place-hold": "Reserve money of an account.",
+        "capture-hold": "Take held money, all or a part; the rest is released.",
+        "release-hold": "Set held money free.",
+    }.items()
+}

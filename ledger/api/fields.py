@@ -19,7 +19,7 @@ from rest_framework import serializers
 from ledger.api.errors import InvalidCharacters, InvalidInstant, MissingField, TextTooLong
 from ledger.domain.currencies import decimals_of
 from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAccountId, InvalidField, TooManyDecimals
-from ledger.domain.events import EXTERNAL
+from ledger.domain.events import TECHNICAL_PREFIXES
 from ledger.domain.instants import parse_instant
 from ledger.domain.money import AMOUNT_DIGITS_MAX, AMOUNT_MINOR_MAX, parse_amount
 
@@ -31,13 +31,16 @@ _RESERVED = (".", "..")
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _FRACTION_DIGITS_MAX = 6
+ID_MAX = 64
 
 
 def account_id(value: object, name: str = "account_id") -> str:
     """Return an account's id. Raises InvalidField, InvalidAccountId."""
     text = _string(value, name)
-    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(EXTERNAL):
-        detail = f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {EXTERNAL}"
+    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(TECHNICAL_PREFIXES):
+        detail = (
+            f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {' '.join(TECHNICAL_PREFIXES)}"
+        )
         raise InvalidAccountId(detail, field=name)
     return text
 
@@ -89,6 +92,17 @@ class AccountIdField(StrictField):
         return account_id(data, self.field_name or "")
 
 
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": 64})
+class IdField(StrictField):
+    """The id of something other than an account, as an earlier answer gave it."""
+
+    def to_internal_value(self, data: object) -> str:
+        text = plain_text(data, ID_MAX, self.field_name or "")
+        if not text:
+            raise InvalidField(f"{self.field_name} is not blank", field=self.field_name)
+        return text
+
+
 _AMOUNT_TEXT = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "maxLength": AMOUNT_DIGITS_MAX, "example": "12.50"}
 _AMOUNT_NUMBER = {"type": "number", "minimum": 0, "maximum": AMOUNT_MINOR_MAX}
 
@@ -97,13 +111,17 @@ _AMOUNT_NUMBER = {"type": "number", "minimum": 0, "maximum": AMOUNT_MINOR_MAX}
 class AmountField(StrictField):
     """A decimal string or number, kept as it was written; how many minor units it is depends on the account."""
 
+    def __init__(self, *, is_zero_allowed: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._is_zero_allowed = is_zero_allowed
+
     def to_internal_value(self, data: object) -> Decimal:
         amount = parse_amount(data)
-        if not amount:
+        if amount < 0 or (amount == 0 and not self._is_zero_allowed):
+            raise AmountNotPositive("an amount is greater than zero")
+        if amount == 0:
             return Decimal(0)  # 0E+400000 is nothing, too
         # Bounded here, before anything turns it into an integer or a text: 1E+400000 is eight characters.
-        if amount < 0:
-            raise AmountNotPositive("an amount is greater than zero")
         if amount.adjusted() > AMOUNT_DIGITS_MAX:
             raise AmountTooLarge("the amount is larger than this ledger can hold")
         exponent = amount.as_tuple().exponent

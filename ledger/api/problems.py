@@ -6,11 +6,11 @@ Django REST Framework's exceptions, Django's own 404 and 500, and the ledger's e
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
@@ -41,8 +41,8 @@ _BY_DRF_CLASS: dict[type[Exception], type[LedgerError]] = {
 }
 
 
-def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
-    """Return the answer for one error."""
+def body_of(error: LedgerError, *, replayed: bool = False) -> dict[str, Any]:
+    """Return the problem as the JSON object that is answered."""
     title = error.code.replace("_", " ").capitalize()
     body: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
@@ -53,11 +53,21 @@ def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
         "error": f"{title}: {error.detail}",
     }
     assert body.keys().isdisjoint(error.fields), f"a field of {error.code} has the name of a problem's own member"
-    body.update(error.fields)
+    body.update({name: _writable(value) for name, value in error.fields.items()})
     if replayed:
         body["replayed"] = True
-    # json and not orjson: what is echoed may hold a lone surrogate, which only the former can escape.
-    response = HttpResponse(json.dumps(body), content_type=MEDIA_TYPE, status=error.status)
+    return body
+
+
+def _writable(value: Any) -> Any:
+    """Escape what no UTF-8 can hold: a field may echo a lone surrogate that was sent."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
+    """Return the answer for one error."""
+    body = body_of(error, replayed=replayed)
+    response = HttpResponse(orjson.dumps(body), content_type=MEDIA_TYPE, status=error.status)
     if error.retryable:
         response["Retry-After"] = str(error.fields.get("retry_after_s", RETRY_AFTER_S))
     if error.status == 401:

@@ -96,7 +96,9 @@ class WrittenEvent(s.Serializer[Any]):
 
 class Balance(s.Serializer[Any]):
     balance = s.CharField()
+    held = s.CharField()
     currency = s.CharField()
+    status = s.CharField()
     version = s.IntegerField()
 
 
@@ -109,7 +111,8 @@ class CommandAnswer(s.Serializer[Any]):
     events = WrittenEvent(many=True)
     balances = s.DictField(child=Balance(), help_text="each account after this command, by account_id")
     replayed = s.BooleanField(help_text="true when an earlier request with this Idempotency-Key did it")
-    transfer_id = s.CharField(required=False, help_text="of a transfer only")
+    transfer_id = s.CharField(required=False, help_text="of a movement between accounts")
+    hold_id = s.CharField(required=False, help_text="of a hold")
 
 
 class Envelope(s.Serializer[Any]):
@@ -149,6 +152,7 @@ class BalanceAtAnswer(s.Serializer[Any]):
     at = s.DateTimeField()
     version = s.IntegerField()
     final = s.BooleanField(help_text="no later answer for this instant will differ")
+    proof = s.DictField(required=False, help_text="with proof=1: event, next event or statement, paths, checkpoint")
 
 
 class Currency(s.Serializer[Any]):

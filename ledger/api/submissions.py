@@ -14,9 +14,27 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ledger.api.errors import InvalidIdempotencyKey, UnknownField
-from ledger.api.fields import AccountIdField, AmountField, CurrencyField, InstantField, TextField, VersionField
-from ledger.domain.commands import Command, CreateAccount, Deposit, Transfer, Withdraw
+from ledger.api.errors import InvalidIdempotencyKey, MissingField, UnknownField
+from ledger.api.fields import AccountIdField, AmountField, CurrencyField, IdField, InstantField, TextField, VersionField
+from ledger.domain.commands import (
+    LEGS_MAX,
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    Deposit,
+    Exchange,
+    FreezeAccount,
+    Leg,
+    MultiTransfer,
+    PlaceHold,
+    ReleaseHold,
+    SetOverdraftLimit,
+    Transfer,
+    UnfreezeAccount,
+    Withdraw,
+)
+from ledger.domain.errors import InvalidField
 from ledger.engine.submission import Submission
 
 OWNER_NAME_MAX = 200
@@ -42,14 +60,21 @@ class CreateAccountSerializer(CommandSerializer):
     account_id = AccountIdField()
     owner_name = TextField(length_max=OWNER_NAME_MAX, is_blank_allowed=False)
     currency = CurrencyField()
-    initial_balance = AmountField(required=False, default=Decimal(0))
+    initial_balance = AmountField(is_zero_allowed=True, required=False, default=Decimal(0))
 
 
-class MoneySerializer(CommandSerializer):
+def _text(length_max: int = DESCRIPTION_MAX) -> TextField:
+    return TextField(length_max=length_max, is_blank_allowed=True, required=False, default="")
+
+
+class AccountSerializer(CommandSerializer):
     account_id = AccountIdField()
-    amount = AmountField()
-    description = TextField(length_max=DESCRIPTION_MAX, is_blank_allowed=True, required=False, default="")
     expected_version = VersionField(required=False, help_text="refuse unless the account is at this version")
+
+
+class MoneySerializer(AccountSerializer):
+    amount = AmountField()
+    description = _text()
     effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
 
 
@@ -65,7 +90,78 @@ class TransferSerializer(CommandSerializer):
     from_account_id = AccountIdField()
     to_account_id = AccountIdField()
     amount = AmountField()
-    description = TextField(length_max=DESCRIPTION_MAX, is_blank_allowed=True, required=False, default="")
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class ExchangeSerializer(TransferSerializer):
+    to_amount = AmountField(help_text="what the target gets, in its currency; the rate follows from the two amounts")
+
+
+class LegSerializer(CommandSerializer):
+    account_id = AccountIdField()
+    amount = AmountField()
+
+    def to_internal_value(self, data: Any) -> Leg:
+        return Leg(**super().to_internal_value(data))
+
+
+class LegsField(serializers.ListField):
+    """One side of a multi-transfer."""
+
+    child = LegSerializer()
+
+    def run_validation(self, data: Any = serializers.empty) -> tuple[Leg, ...]:
+        if data is serializers.empty:
+            raise MissingField(f"{self.field_name} is missing", field=self.field_name)
+        if not isinstance(data, list) or not 1 <= len(data) <= LEGS_MAX or not all(isinstance(d, dict) for d in data):
+            raise InvalidField(f"{self.field_name} is a list of 1 to {LEGS_MAX} objects", field=self.field_name)
+        legs: list[Any] = [self.child.run_validation(leg) for leg in data]
+        return tuple(legs)
+
+
+class MultiTransferSerializer(CommandSerializer):
+    sources = LegsField()
+    targets = LegsField()
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class StandingSerializer(AccountSerializer):
+    reason = _text()
+
+
+class FreezeAccountSerializer(StandingSerializer):
+    pass
+
+
+class UnfreezeAccountSerializer(StandingSerializer):
+    pass
+
+
+class CloseAccountSerializer(StandingSerializer):
+    pass
+
+
+class SetOverdraftLimitSerializer(StandingSerializer):
+    limit = AmountField(is_zero_allowed=True)
+
+
+class PlaceHoldSerializer(AccountSerializer):
+    amount = AmountField()
+    description = _text()
+    expires_at = InstantField(required=False, help_text="when the hold ends by itself; in the future")
+
+
+class CaptureHoldSerializer(AccountSerializer):
+    hold_id = IdField()
+    amount = AmountField(required=False, help_text="a part of the hold; the rest is released")
+    description = _text()
+    effective_at = InstantField(required=False, help_text="when it counts in the books; not in the future")
+
+
+class ReleaseHoldSerializer(StandingSerializer):
+    hold_id = IdField()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +177,15 @@ FORMS: Mapping[str, Form] = {
     "deposit": Form(DepositSerializer(), Deposit),
     "withdraw": Form(WithdrawSerializer(), Withdraw),
     "transfer": Form(TransferSerializer(), Transfer),
+    "multi-transfer": Form(MultiTransferSerializer(), MultiTransfer),
+    "exchange": Form(ExchangeSerializer(), Exchange),
+    "freeze-account": Form(FreezeAccountSerializer(), FreezeAccount),
+    "unfreeze-account": Form(UnfreezeAccountSerializer(), UnfreezeAccount),
+    "close-account": Form(CloseAccountSerializer(), CloseAccount),
+    "set-overdraft-limit": Form(SetOverdraftLimitSerializer(), SetOverdraftLimit),
+    "place-hold": Form(PlaceHoldSerializer(), PlaceHold),
+    "capture-hold": Form(CaptureHoldSerializer(), CaptureHold),
+    "release-hold": Form(ReleaseHoldSerializer(), ReleaseHold),
 }
 
 

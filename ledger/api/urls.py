@@ -3,17 +3,16 @@
 from django.urls import path
 
 from ledger.api.balance_at import BalanceAtView
-from ledger.api.commands import CreateAccountView, DepositView, TransferView, WithdrawView
+from ledger.api.batch import BatchView
+from ledger.api.commands import VIEWS
 from ledger.api.currencies import CurrenciesView
 from ledger.api.events import EventsView, EventView
 from ledger.api.tokens import TokenView
 
 urlpatterns = [
     path("auth/token", TokenView.as_view()),
-    path("commands/create-account", CreateAccountView.as_view()),
-    path("commands/deposit", DepositView.as_view()),
-    path("commands/withdraw", WithdrawView.as_view()),
-    path("commands/transfer", TransferView.as_view()),
+    path("commands/batch", BatchView.as_view()),
+    *(path(f"commands/{command_type}", view.as_view()) for command_type, view in VIEWS.items()),
     path("events", EventsView.as_view()),
     path("events/<str:event_id>", EventView.as_view()),
     path("accounts/<str:account_id>/balance-at", BalanceAtView.as_view()),

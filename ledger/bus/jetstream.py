@@ -39,9 +39,18 @@ PULL_BATCH = 1_000
 
 async def connect(name: str) -> Client:
     """Return a client that reconnects for ever; `name` is shown in NATS's own monitoring."""
+    is_told = False  # of this outage: one line says it, however many attempts follow
 
     async def report(error: Exception) -> None:
-        log.warning("nats", client=name, error=str(error) or type(error).__name__)
+        nonlocal is_told
+        if not is_told:
+            log.warning("nats", client=name, error=str(error) or type(error).__name__)
+        is_told = True
+
+    async def back() -> None:
+        nonlocal is_told
+        is_told = False
+        log.info("nats is back", client=name)
 
     return await nats.connect(
         settings.NATS_URL,
@@ -50,6 +59,7 @@ async def connect(name: str) -> Client:
         reconnect_time_wait=RECONNECT_WAIT_S,
         max_reconnect_attempts=-1,
         error_cb=report,
+        reconnected_cb=back,
     )
 
 
@@ -129,9 +139,11 @@ class ContinuousPull:
         while not self._arrived:
             if self._is_broken:
                 raise ConnectionError("the JetStream consumer is gone")
+            # Before asking, which awaits: what arrives meanwhile must not be waited for.
+            self._wakeup.clear()
             if self._outstanding <= 0 or loop.time() > self._asked_at + PULL_EXPIRES_S + 1:
                 await self._ask()
-            self._wakeup.clear()
+                continue
             try:
                 await asyncio.wait_for(self._wakeup.wait(), max(0.0, deadline - loop.time()))
             except TimeoutError:

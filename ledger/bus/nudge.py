@@ -88,3 +88,4 @@ class Nudger:
 
 _shared = Nudger()
 nudge = _shared.nudge
+stop = _shared.stop

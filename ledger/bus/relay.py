@@ -32,6 +32,8 @@ log = structlog.get_logger()
 POLL_S = 0.1  # what a lost nudge costs at most
 # Before this relay publishes what another one sequenced, that one gets this long to do it itself.
 TAKEOVER_S = 1.0
+# How long a stream that somebody deleted stays away when no event comes that would show it.
+LOOK_S = 2.0
 BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.05, 2.0
 
 
@@ -105,12 +107,13 @@ class Relay:
             self._tree.wake()
 
     async def _publish_for_ever(self) -> None:
-        must_synchronise, failures = True, 0
+        must_synchronise, failures, looked_at = True, 0, 0.0
+        clock = asyncio.get_running_loop().time
         while not self._stop.is_set() or (self._publisher.published < self._head and not failures):
             try:
                 if must_synchronise:
                     await self._publisher.synchronise()
-                    must_synchronise = False
+                    must_synchronise, looked_at = False, clock()
                 await self._publisher.publish_through(self._head)
                 failures = 0
             except PASSING_ERRORS as error:
@@ -124,7 +127,8 @@ class Relay:
             else:
                 await self._await_more()
                 # Another relay's events: it publishes them, unless it died; the stream tells.
-                must_synchronise = self._head > self._publisher.published and not self._is_own_head
+                is_anothers = self._head > self._publisher.published and not self._is_own_head
+                must_synchronise = is_anothers or clock() > looked_at + LOOK_S
 
     async def _await_more(self) -> None:
         if self._stop.is_set():

@@ -16,6 +16,8 @@ from ledger.domain.upcasters import upcast
 EXTERNAL = "external:"  # + currency: the world outside the ledger, where deposits come from
 EXCHANGE = "exchange:"  # + currency: the desk that takes one currency and gives another
 CLEARING = "clearing:"  # + currency: between the sides of a multi-transfer, empty again when it is done
+# Counter-accounts with no events of their own; no account's id begins so.
+TECHNICAL_PREFIXES = (EXTERNAL, EXCHANGE, CLEARING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,8 @@ from ledger.store.recorded import RecordedEvent
 # A command that has not committed this long after its recorded_at is rolled back by the server, so that an
 # answer as of an earlier instant is final (DESIGN section 4).
 FINAL_AFTER = timedelta(seconds=5)
+# A single deposit is one event, a transfer two; each further row is another statement for the server to plan.
+FEW_EVENTS_MAX = 4
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ def read(aggregate_ids: Collection[str], keys: Collection[str] = (), event_ids: 
     """
     with connection() as conn, translated():
         if not keys and not event_ids:
-            return _snapshot(conn.execute(sql.READ_HEADS, (list(aggregate_ids),)))
+            return _read_heads(conn, aggregate_ids)
         with conn.pipeline():
             heads = conn.execute(sql.READ_HEADS, (list(aggregate_ids),))
             found_keys = conn.execute(sql.READ_KEYS, (list(keys),))
@@ -86,6 +89,15 @@ def read(aggregate_ids: Collection[str], keys: Collection[str] = (), event_ids: 
             snapshot.keys = {key: (request_hash, outcome) for key, request_hash, outcome in found_keys}
             snapshot.events = {row[0]: RecordedEvent(*row) for row in found_events}
             return snapshot
+
+
+def _read_heads(conn: psycopg.Connection[Any], aggregate_ids: Collection[str]) -> Snapshot:
+    if len(aggregate_ids) == 1:
+        (aggregate_id,) = aggregate_ids
+        if row := conn.execute(sql.READ_HEAD, (aggregate_id,)).fetchone():
+            now, _, version, state, hash_, recorded_at = row
+            return Snapshot(now, {aggregate_id: Head(version, from_state(state), hash_, recorded_at)})
+    return _snapshot(conn.execute(sql.READ_HEADS, (list(aggregate_ids),)))
 
 
 def _snapshot(cursor: psycopg.Cursor[Any]) -> Snapshot:
@@ -111,44 +123,47 @@ def append(rows: Append, read_at: datetime) -> None:
     Raises: StoreConflict (decide again), StoreUnavailable, CommitUnknown (look the commands up).
     """
     inserts: list[str] = []
-    columns: list[Any] = []
+    values: list[Any] = []
     if rows.commands:
-        inserts += [sql.INSERT_EVENTS, sql.INSERT_OUTBOX]
-        columns += [*_event_columns(rows.commands), read_at + FINAL_AFTER, *_outbox_columns(rows.commands)]
+        # Rows go in in key order, so that two batches that meet wait for each other instead of deadlocking.
+        events = sorted((e for _, events in rows.commands for e in events), key=_key)
+        commands = [(command_id, e[0].recorded_at, _references(e)) for command_id, e in rows.commands]
+        if len(commands) == 1 and len(events) <= FEW_EVENTS_MAX:
+            (command,) = commands
+            inserts += [sql.insert_few_events(len(events)), sql.INSERT_ONE_OUTBOX]
+            values += chain.from_iterable(_event_row(e) for e in events)
+            values += [command[0], read_at + FINAL_AFTER, *command[1:]]
+        else:
+            inserts += [sql.INSERT_EVENTS, sql.INSERT_OUTBOX]
+            values += [*_columns(_event_row(e) for e in events), read_at + FINAL_AFTER, *_columns(commands)]
     if rows.keys:
-        inserts.append(sql.INSERT_KEYS)
-        columns += _columns((key, hash_, _text(outcome)) for key, hash_, outcome in sorted(rows.keys, key=_first))
+        keys = [(key, request_hash, _text(outcome)) for key, request_hash, outcome in sorted(rows.keys, key=_first)]
+        inserts.append(sql.INSERT_ONE_KEY if len(keys) == 1 else sql.INSERT_KEYS)
+        values += keys[0] if len(keys) == 1 else _columns(keys)
     if rows.refusals:
         inserts.append(sql.INSERT_REFUSALS)
-        columns += _columns(
+        values += _columns(
             (r.refusal_id, r.command_id, r.command_type, _text(r.command), r.actor, r.code, r.detail)
             for r in rows.refusals
         )
     with connection() as conn, translated(committing=True):
-        conn.execute(sql.all_of(*inserts), columns)
+        conn.execute(sql.all_of(*inserts), values)
 
 
-def _event_columns(commands: list[tuple[UUID, list[RecordedEvent]]]) -> list[list[Any]]:
-    # Rows go in in key order, so that two batches that meet wait for each other instead of deadlocking.
-    events = sorted((e for _, events in commands for e in events), key=lambda e: (e.aggregate_id, e.version))
-    return _columns(
-        (
-            e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.schema_version,
-            _text(e.data), _text(e.metadata), _text(e.state), e.recorded_at, e.effective_at, e.previous_hash, e.hash,
-        )
-        for e in events
+def _key(event: RecordedEvent) -> tuple[str, int]:
+    return event.aggregate_id, event.version
+
+
+def _event_row(e: RecordedEvent) -> tuple[Any, ...]:
+    return (
+        e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.schema_version,
+        _text(e.data), _text(e.metadata), _text(e.state), e.recorded_at, e.effective_at, e.previous_hash, e.hash,
     )  # fmt: skip
 
 
-def _outbox_columns(commands: list[tuple[UUID, list[RecordedEvent]]]) -> list[list[Any]]:
-    return _columns(
-        (
-            command_id,
-            events[0].recorded_at,
-            _text([[e.event_id, e.aggregate_id, e.version, e.event_type, e.hash.hex()] for e in events]),
-        )
-        for command_id, events in commands
-    )
+def _references(events: list[RecordedEvent]) -> str:
+    """Return what the relay must know of a command's events."""
+    return _text([[e.event_id, e.aggregate_id, e.version, e.event_type, e.hash.hex()] for e in events])
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

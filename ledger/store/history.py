@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ledger.store import sql
 from ledger.store.connection import connection, translated
-from ledger.store.event_store import FINAL_AFTER
+from ledger.store.event_store import FINAL_AFTER as FINAL_AFTER
 from ledger.store.journal import Sequenced
 from ledger.store.recorded import RecordedEvent
 
@@ -61,6 +61,14 @@ def state_at(aggregate_id: str, instant: datetime) -> StateAt:
         row = state.fetchone()
     assert now is not None, "a clock always tells a time"
     return StateAt(RecordedEvent(*row) if row else None, instant <= now - FINAL_AFTER)
+
+
+def events_of(aggregate_id: str, versions: list[int]) -> dict[int, RecordedEvent]:
+    """Return an aggregate's events at these versions, those that exist."""
+    keys = ([aggregate_id] * len(versions), versions)
+    with connection() as conn, translated():
+        rows = conn.execute(sql.READ_EVENTS_BY_KEY, keys, binary=True).fetchall()
+    return {event.version: event for event in (RecordedEvent(*row) for row in rows)}
 
 
 def sequenced_events(after: int, limit: int, aggregate_id: str | None, event_type: str | None) -> list[Sequenced]:

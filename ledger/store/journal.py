@@ -102,9 +102,10 @@ def sequence(conn: psycopg.Connection[Any], drained_at: datetime | None) -> Step
         entries = list(_entries(taken, before, drained_at))
         conn.execute(sql.INSERT_JOURNAL, [list(column) for column in zip(*entries, strict=True)])
         keys = ([entry[2] for entry in entries], [entry[3] for entry in entries])
-        stored = {row[0]: RecordedEvent(*row) for row in conn.execute(sql.READ_EVENTS_BY_KEY, keys, binary=True)}
+        rows_by_key = conn.execute(sql.READ_EVENTS_BY_KEY, keys, binary=True)
+        stored = {(row[2], row[3]): RecordedEvent._make(row) for row in rows_by_key}
     # (position, event_id, aggregate_id, version, event_type, command_id, index, size, hash, running_hash, is_late)
-    events = [Sequenced(stored[e[1]], e[0], e[5], e[6], e[7], e[9]) for e in entries]
+    events = [Sequenced(stored[e[2], e[3]], e[0], e[5], e[6], e[7], e[9]) for e in entries]
     late = [event for event, entry in zip(events, entries, strict=True) if entry[10]]
     return Step(events, Head(events[-1].position, events[-1].running_hash), late, drained_now)
 
@@ -118,7 +119,7 @@ def _entries(taken: list[Any], before: Head, drained_at: datetime | None) -> Ite
             event_hash = bytes.fromhex(hash_hex)
             position += 1
             running_hash = extend_running_hash(running_hash, event_hash)
-            yield (position, UUID(event_id), aggregate_id, version, event_type, command_id, index, len(references),
+            yield (position, event_id, aggregate_id, version, event_type, command_id, index, len(references),
                    event_hash, running_hash, is_late)  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from ledger.store.signed_note import InvalidNote
 from ledger.store.tree import Connection, TreeIncomplete
 from ledger.store.tree_head_note import TreeHead, open_tree_head
 from ledger.verify import rows
+from ledger.verify.chains import Chains
 from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.rows import Row
@@ -27,18 +28,16 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
         try:
             head = open_tree_head(stored.note, trust.keys, trust.origin)
         except InvalidNote as error:
-            findings.add(iter([Fault(Kind.HEAD, str(error), stored.tree_size)]))
+            findings.add([Fault(Kind.HEAD, str(error), stored.tree_size)])
     prover = Prover(conn, stored) if stored and head else None
-    version = 0
-    for row in rows.of_account(conn, account_id):
-        findings.events += 1
-        if row.version != version + 1:
-            detail = f"version {version + 1} is missing"
-            findings.add(iter([Fault(Kind.VERSION, detail, row.position, account_id, row.version)]))
-        version = row.version
-        findings.add(check_event(row))
-        if prover and head and row.position <= head.size:
-            findings.add(_check_inclusion(row, prover, head))
+    chains = Chains(conn)
+    for batch in rows.of_account(conn, account_id):
+        chains.prepare(batch)
+        for row in batch:
+            findings.events += 1
+            findings.add(check_event(row, chains))
+            if prover and head and row.position <= head.size:
+                findings.add(_check_inclusion(row, prover, head))
     return findings
 
 

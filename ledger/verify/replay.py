@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.domain import account as accounts
 from ledger.domain.events import Event, from_data
 from ledger.domain.instants import format_instant
-from ledger.store.recorded import RecordedEvent
-
-# Per aggregate type: how its state is read, and how an event changes it.
-_AGGREGATES: dict[str, tuple[Callable[[dict[str, Any]], Any], Callable[[Any, Event, str], Any]]] = {
-    accounts.AGGREGATE_TYPE: (accounts.from_state, accounts.evolve),
-}
+from ledger.verify.rows import Row
 
 
-def difference(before: dict[str, Any] | None, event: RecordedEvent) -> str | None:
-    """Return how the stored state differs from the replayed one, or None when it does not."""
-    if event.aggregate_type not in _AGGREGATES:
-        return f"{event.aggregate_type!r} is no aggregate type"
-    from_state, evolve = _AGGREGATES[event.aggregate_type]
+class Aggregate(NamedTuple):
+    """How the state of one type of aggregate is read and written, and how an event changes it."""
+
+    read: Callable[[dict[str, Any]], Any]
+    write: Callable[[Any], dict[str, Any]]
+    evolve: Callable[[Any, Event, str], Any]
+
+
+AGGREGATES = {accounts.AGGREGATE_TYPE: Aggregate(accounts.from_state, accounts.to_state, accounts.evolve)}
+# What data raises that no command of ours wrote.
+_UNREADABLE = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
+
+
+def read_state(aggregate_type: str, state: dict[str, Any]) -> Any:
+    """Return a stored state, or None for one that cannot be read: its own row says so."""
     try:
-        fact = from_data(event.event_type, event.data, event.schema_version)
-        replayed = evolve(None if before is None else from_state(before), fact, format_instant(event.effective_at))
-        stored = from_state(event.state)
-    except (AssertionError, KeyError, TypeError) as error:
-        # Data that no command of ours writes; what it is about is in the sentence.
-        return f"the event cannot be replayed: {type(error).__name__}: {error}"
-    if stored == replayed:
+        return AGGREGATES[aggregate_type].read(state)
+    except _UNREADABLE:
         return None
-    fields = [name for name in stored.__slots__ if getattr(stored, name) != getattr(replayed, name)]
-    name = fields[0]
+
+
+def replay(before: Any, row: Row) -> tuple[Any, str | None]:
+    """Return the state after a row, as stored, and how it differs from what replaying gives, if it does."""
+    try:
+        aggregate = AGGREGATES[row.aggregate_type]
+        fact = from_data(row.event_type, row.data, row.schema_version)
+        replayed = aggregate.evolve(before, fact, format_instant(row.effective_at))
+        if aggregate.write(replayed) == row.state:
+            return replayed, None
+        # A field that the domain has had since a later version is not in older states.
+        stored = aggregate.read(row.state)
+    except _UNREADABLE as error:
+        return read_state(row.aggregate_type, row.state), f"cannot be replayed: {type(error).__name__}: {error}"
+    return stored, None if stored == replayed else _difference(stored, replayed)
+
+
+def _difference(stored: Any, replayed: Any) -> str:
+    name = next(name for name in stored.__slots__ if getattr(stored, name) != getattr(replayed, name))
     return f"{name} is stored as {getattr(stored, name)!r}, replaying gives {getattr(replayed, name)!r}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ledger.store.tiles import TILE_WIDTH
 from ledger.store.tree import Connection
 from ledger.verify import rows
+from ledger.verify.chains import Chains
 from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault
 from ledger.verify.journal_checks import JournalCheck
@@ -38,7 +39,7 @@ class Findings:
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
 
-    def add(self, faults: Iterator[Fault]) -> None:
+    def add(self, faults: Iterable[Fault]) -> None:
         for fault in faults:
             self.fault_count += 1
             if len(self.faults) < FAULTS_KEPT:
@@ -60,19 +61,23 @@ def verify_segment(conn: Connection, segment: Segment) -> Findings:
     start = max(0, segment.after - begun)
     if begun:
         seed = rows.seed(conn, start)
-    journal, command = JournalCheck(seed), CommandCheck() if segment.semantic else None
+    journal, chains = JournalCheck(seed), Chains(conn)
+    command = CommandCheck() if segment.semantic else None
     leaves = LeafCheck(conn, segment.after, segment.up_to, segment.covered, segment.trust)
     ignored = Findings()
-    for row in rows.by_position(conn, start, segment.up_to):
-        is_inside = row.position > segment.after
-        seen = findings if is_inside else ignored
-        seen.add(journal.check(row))
-        if command:
-            seen.add(command.check(row))
-        if is_inside:
-            findings.events += 1
-            findings.add(check_event(row))
-            findings.add(leaves.check(row))
+    for batch in rows.by_position(conn, start, segment.up_to):
+        chains.prepare(batch)
+        for row in batch:
+            is_inside = row.position > segment.after
+            seen = findings if is_inside else ignored
+            before = chains.before(row)
+            seen.add(journal.check(row, before))
+            if command:
+                seen.add(command.check(row, before))
+            seen.add(check_event(row, chains))
+            if is_inside:
+                seen.add(leaves.check(row))
+                seen.events += 1
     if segment.is_last:
         findings.add(journal.finish(segment.up_to))
     findings.add(leaves.finish())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
-from ledger.domain.account import Account, from_state
+from ledger.domain.account import Account
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import Recorded, judge
+from ledger.store.recorded import event_id_of
+from ledger.verify.chains import Link
+from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.rows import Row
 
@@ -16,31 +20,23 @@ class CommandCheck:
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
+        self._state: dict[str, Account | None] = {}
 
-    def check(self, row: Row) -> Iterator[Fault]:
-        if row.command_index == 0 or (self._rows and self._rows[0].command_id != row.command_id):
+    def check(self, row: Row, before: Link | None) -> Iterator[Fault]:
+        if row.command_index == 0:
             self._rows.clear()
+            self._state.clear()
+        if row.hash is None or before is None:
+            return  # its own fault, and the command cannot be judged
         self._rows.append(row)
-        if row.command_index + 1 < row.command_size or len(self._rows) != row.command_size:
-            return
-        if reason := _judge(self._rows):
-            first = self._rows[0]
-            yield Fault(Kind.ILLEGAL, reason, first.position, first.aggregate_id, first.version)
+        self._state.setdefault(row.aggregate_id, before.state)
+        if row.event_id != str(event_id_of(UUID(row.command_id), row.command_index)):
+            yield fault_at(row, Kind.EVENT_ID, "the event's id does not follow from its command")
+        if len(self._rows) == row.command_size and (reason := self._judge()):
+            yield fault_at(self._rows[0], Kind.ILLEGAL, reason)
 
-
-def _judge(rows: list[Row]) -> str | None:
-    state: dict[str, Account | None] = {}
-    events = []
-    for row in rows:
-        if row.event is None:
-            return None  # its own fault
-        if row.aggregate_id not in state:
-            try:
-                state[row.aggregate_id] = from_state(row.previous.state) if row.previous.state else None
-            except TypeError as error:
-                return f"the state before it is none: {error}"
-        events.append(Recorded(row.aggregate_id, row.event.event_type, row.event.data))
-    event = rows[0].event
-    assert event is not None, "a row without its event has returned above"
-    return judge(str(event.metadata.get("command_type")), events, state, str(rows[0].command_id),
-                 format_instant(event.effective_at), format_instant(event.recorded_at))  # fmt: skip
+    def _judge(self) -> str | None:
+        first = self._rows[0]
+        events = [Recorded(row.aggregate_id, row.event_type, row.schema_version, row.data) for row in self._rows]
+        return judge(str(first.metadata.get("command_type")), events, self._state, first.command_id,
+                     format_instant(first.effective_at), format_instant(first.recorded_at))  # fmt: skip

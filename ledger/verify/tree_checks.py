@@ -50,14 +50,12 @@ class LeafCheck:
             )
         except TreeIncomplete:
             self._tree = None  # the tile that is missing is reported where it should be
-        self._leaves: list[bytes] = []
         self._size = after
 
     def check(self, row: Row) -> Iterator[Fault]:
         if row.position != self._size + 1:
             self._tree = None  # a position is missing, so nothing can be said of what follows
         self._size = row.position
-        self._leaves.append(row.event_hash)
         if self._tree is not None:
             self._tree.append(row.event_hash)
         index, offset = divmod(row.position - 1, TILE_WIDTH)
@@ -76,14 +74,13 @@ class LeafCheck:
             yield Fault(Kind.HEAD, f"a head of size {size} was signed, and the journal has no such position", size)
 
     def _end_tile(self, index: int) -> Iterator[Fault]:
-        leaves, self._leaves = self._leaves, []
         stored = self._tiles.get(index)
         position = index * TILE_WIDTH + 1
         if stored is None:
             if (index + 1) * TILE_WIDTH <= self._covered:
                 yield Fault(Kind.TILE, f"tile 0/{index} is missing", position)
-        elif len(leaves) == TILE_WIDTH and LeafList(leaves).subtree(0, TILE_HEIGHT) != stored[1]:
-            yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its leaves", position)
+        elif LeafList(split_hashes(stored[0])).subtree(0, TILE_HEIGHT) != stored[1]:
+            yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its hashes", position)
 
     def _check_head(self, size: int, note: str) -> Iterator[Fault]:
         try:

@@ -55,5 +55,5 @@ def check_signed(conn: Connection, covered: int) -> Iterator[Fault]:
     """Every position is under a signed head soon after it was given."""
     with translated():
         first, last, age = conn.execute(_UNSIGNED, (covered,)).fetchone() or (None, None, None)
-    if first is not None and age > UNSIGNED_MAX:
+    if first is not None and age is not None and age > UNSIGNED_MAX:
         yield Fault(Kind.UNSIGNED, f"positions {first} to {last} are under no signed head since {age}", first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import nats
@@ -126,14 +125,10 @@ def test_a_careful_forgery_raises_an_alarm_within_a_second() -> None:
 
 def forged_after(honest: Sequenced) -> bytes:
     metadata = {**honest.event.metadata, "command_index": 0, "command_size": 1}
-    event = replace(honest.event, metadata=metadata, version=honest.event.version + 1000, event_type="AccountCreated")
-    event = replace(event, hash=hash_of(event))
-    return encode(
-        replace(
-            honest, event=event, position=honest.position + 1, command_index=0, command_size=1,
-            running_hash=extend_running_hash(honest.running_hash, event.hash),
-        )
-    )  # fmt: skip
+    event = honest.event._replace(metadata=metadata, version=honest.event.version + 1000, event_type="AccountFrozen")
+    event = event._replace(hash=hash_of(event))
+    forged = honest._replace(event=event, position=honest.position + 1, command_index=0, command_size=1)
+    return encode(forged._replace(running_hash=extend_running_hash(honest.running_hash, event.hash)))
 
 
 def test_a_journal_that_was_altered_raises_an_alarm_and_nothing_moves() -> None:

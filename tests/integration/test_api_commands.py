@@ -17,9 +17,13 @@ from tests.ledger_world import history, rows, scalar, table_sizes
 pytestmark = pytest.mark.usefixtures("database")
 
 
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
+def balance_of(balance: str, *, version: int) -> dict[str, Any]:
+    """Return what an answer says of an active account in US dollars without holds."""
+    return {"balance": balance, "held": "0.00", "currency": "USD", "status": "active", "version": version}
+
+
+def standing(balance: str, version: int) -> dict[str, Any]:
+    return {"balance": balance, "held": "0.00", "currency": "USD", "status": "active", "version": version}
 
 
 def test_creating_an_account_answers_with_its_two_events_and_the_balance(operator: Client) -> None:
@@ -33,7 +37,7 @@ def test_creating_an_account_answers_with_its_two_events_and_the_balance(operato
         ("MoneyDeposited", account_id, 2),
     ]
     assert answer["event_id"] == answer["events"][0]["event_id"] == str(event_id_of(UUID(answer["command_id"]), 0))
-    assert answer["balances"] == {account_id: {"balance": "700.00", "currency": "USD", "version": 2}}
+    assert answer["balances"] == {account_id: balance_of("700.00", version=2)}
 
 
 def test_an_account_without_money_in_it_has_one_event(operator: Client) -> None:
@@ -48,10 +52,10 @@ def test_deposit_and_withdraw_change_the_balance_by_the_amount(operator: Client)
     account_id = open_account(operator, "100.00")
     deposit = ok(post(operator, "deposit", {"account_id": account_id, "amount": "50.25", "description": "pay"}), 201)
     assert [event["type"] for event in deposit["events"]] == ["MoneyDeposited"]
-    assert deposit["balances"][account_id] == {"balance": "150.25", "currency": "USD", "version": 3}
+    assert deposit["balances"][account_id] == balance_of("150.25", version=3)
     withdraw = ok(post(operator, "withdraw", {"account_id": account_id, "amount": "0.25", "description": ""}), 201)
     assert [event["type"] for event in withdraw["events"]] == ["MoneyWithdrawn"]
-    assert withdraw["balances"][account_id] == {"balance": "150.00", "currency": "USD", "version": 4}
+    assert withdraw["balances"][account_id] == balance_of("150.00", version=4)
 
 
 @pytest.mark.parametrize(

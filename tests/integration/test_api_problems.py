@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from chronicle.roles import Role
 from ledger.api import commands
 from ledger.engine import batching
 from ledger.engine.submission import Rejected
 from ledger.errors import Busy, Overloaded, StoreUnavailable
-from tests.api_world import API, client_with, get, ok, open_account, post, problem
+from tests.api_world import API, get, ok, open_account, post, problem
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def operator(database: None) -> Client:
-    return client_with(Role.OPERATOR)
 
 
 @pytest.mark.parametrize(
@@ -122,5 +115,8 @@ def test_a_parameter_that_is_not_of_its_form_is_named(operator: Client, path: st
 
 
 def test_every_problem_can_be_written_whatever_was_sent(operator: Client) -> None:
-    response = post(operator, "deposit", '{"\\ud800": 1}')
-    assert json.loads(response.content)["field"] == "\ud800"
+    element = '{"type": "deposit", "\\ud800": 1}'
+    assert problem(post(operator, "deposit", element.replace("type", "\\ud800")), 400, "duplicate_key")
+    assert problem(post(operator, "deposit", '{"\\ud800": 1}'), 400, "unknown_field")["field"] == "\\ud800"
+    (outcome,) = ok(post(operator, "batch", f'{{"commands": [{element}]}}'))["outcomes"]
+    assert outcome["field"] == "\\ud800"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import struct
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -33,12 +32,11 @@ def public(database: None) -> Client:
 
 
 @pytest.fixture
-def auditor(database: None) -> Iterator[Client]:
+def auditor(database: None) -> Client:
     user = User.objects.create_user(f"auditor-{uuid4().hex[:8]}")
     user.groups.add(create_groups()[Role.AUDITOR])
     _, token = AuthToken.objects.create(user)
-    yield Client(headers={"Authorization": f"Token {token}"})
-    user.delete()
+    return Client(headers={"Authorization": f"Token {token}"})
 
 
 def head_of(client: Client, note: str) -> TreeHead:

@@ -134,6 +134,7 @@ async def test_a_lost_stream_is_published_again_from_the_journal() -> None:
         await stream_has(count)
         async with connected("test") as client:
             await client.jetstream().delete_stream(STREAM)
+        await stream_has(count)
         deposit(new_account(0), 1)
         await stream_has(count + 2)
     assert await messages(count + 2) == journal.read(0)

@@ -16,6 +16,8 @@ from tests.launched import Folder, Launched, refuse
 from tests.servers import Servers
 from tests.waiting import wait_for
 
+# Whole systems are started, some twice, on a machine that may be doing other things.
+pytestmark = pytest.mark.timeout(600)
 SERVICES = {"postgres", "nats", "relay", "projector", "web"}
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,26 +13,26 @@ import pytest
 
 from chronicle.stack.errors import StackError
 from chronicle.stack.postgres import SOCKET_PATH_BYTES_MAX, EmbeddedPostgres
+from tests.scratch import ScratchFolder
 from tests.waiting import wait_until_ready
 
 
 @pytest.fixture(scope="module")
 def initialized() -> Iterator[Path]:
     """A data folder that was made once, for tests to copy."""
-    folder = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
-    EmbeddedPostgres.at(folder / "postgres").prepare()
-    yield folder / "postgres"
-    shutil.rmtree(folder)
+    scratch = ScratchFolder()
+    EmbeddedPostgres.at(scratch.path / "postgres").prepare()
+    yield scratch.path / "postgres"
+    scratch.remove()
 
 
 @pytest.fixture
 def data_dir(initialized: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
-    folder.chmod(0o711)
+    scratch = ScratchFolder()
     # `cp -a` keeps the owner, whom PostgreSQL insists on.
-    subprocess.run(["/bin/cp", "-a", initialized, folder / "postgres"], check=True)
-    yield folder / "postgres"
-    shutil.rmtree(folder)
+    subprocess.run(["cp", "-a", initialized, scratch.path / "postgres"], check=True)
+    yield scratch.path / "postgres"
+    scratch.remove()
 
 
 def launch(server: EmbeddedPostgres) -> subprocess.Popen[bytes]:
@@ -117,10 +115,10 @@ def test_data_of_another_major_version_is_refused_in_one_sentence(data_dir: Path
 
 
 def test_an_interrupted_initialization_is_done_again() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="chronicle-tests-"))
-    half = folder / "postgres.new"
+    scratch = ScratchFolder()
+    half = scratch.path / "postgres.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
-    EmbeddedPostgres.at(folder / "postgres").prepare()
+    EmbeddedPostgres.at(scratch.path / "postgres").prepare()
     assert not half.exists()
-    shutil.rmtree(folder)
+    scratch.remove()

@@ -62,7 +62,7 @@ ALTERATIONS = {
                       (Kind.JOURNAL_DIFFERS, 3, "ann", 3)),
     "an aggregate type": ("UPDATE events SET aggregate_type = 'transfer' WHERE aggregate_id = 'ann' AND version = 3",
                           (Kind.HASH, 3, "ann", 3)),
-    "a schema version": ("UPDATE events SET schema_version = 2 WHERE aggregate_id = 'ann' AND version = 3",
+    "a schema version": ("UPDATE events SET schema_version = schema_version + 1 WHERE aggregate_id = 'ann' AND version = 3",
                          (Kind.HASH, 3, "ann", 3)),
     "an event id": ("UPDATE events SET event_id = gen_random_uuid() WHERE aggregate_id = 'ann' AND version = 3",
                     (Kind.JOURNAL_DIFFERS, 3, "ann", 3)),
@@ -98,7 +98,11 @@ ALTERATIONS = {
     "a time of sequencing": ("UPDATE journal SET sequenced_at = sequenced_at - interval '1 hour' WHERE position = 5",
                              (Kind.TIME, 5, "bob", 1)),
     "a mark of lateness": ("UPDATE journal SET is_late = true WHERE position = 5", (Kind.TIME, 5, "bob", 1)),
-    "a head's signature": ("UPDATE tree_heads SET note = replace(note, 'A', 'B')", (Kind.HEAD, 10, None, None)),
+    "a head's signature": (
+        "UPDATE tree_heads SET note = substr(note, 1, length(note) - 10)"
+        " || CASE substr(note, length(note) - 9, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(note, length(note) - 8)",
+        (Kind.HEAD, 10, None, None)),
+    "a head's text": ("UPDATE tree_heads SET note = replace(note, E'\n10\n', E'\n11\n')", (Kind.HEAD, 10, None, None)),
     "a head's place": ("UPDATE tree_heads SET tree_size = 9", (Kind.HEAD, 9, None, None)),
 }  # fmt: skip
 

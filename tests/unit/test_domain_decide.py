@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,7 +10,6 @@ from ledger.domain.account import CLOSED, FROZEN, Account, evolve
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
-    Command,
     CreateAccount,
     Deposit,
     Exchange,
@@ -25,12 +23,8 @@ from ledger.domain.commands import (
     Transfer,
     UnfreezeAccount,
     Withdraw,
-    type_of,
 )
-from ledger.domain.decide import Context, decide
-from ledger.domain.errors import LedgerError
 from ledger.domain.events import (
-    EVENT_TYPES,
     EXTERNAL,
     AccountClosed,
     AccountCreated,
@@ -46,42 +40,7 @@ from ledger.domain.events import (
     to_data,
 )
 from ledger.domain.instants import format_instant
-from ledger.domain.money import AMOUNT_MINOR_MAX
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-LATER = NOW + timedelta(hours=1)
-OPENED = format_instant(NOW - timedelta(days=1))
-
-
-def account(balance_minor: int = 10_000, **fields: object) -> Account:
-    return Account(owner_name="Ann", currency="USD", opened_at=OPENED, balance_minor=balance_minor, **fields)  # type: ignore[arg-type]
-
-
-BOOKS: dict[str, Account | None] = {
-    "ann": account(),
-    "bob": account(0),
-    "cold": account(status=FROZEN),
-    "gone": account(0, status=CLOSED),
-    "full": account(AMOUNT_MINOR_MAX),
-    "held": account(held_minor=4_000, holds={"h-1": {"amount_minor": 4_000, "expires_at": None}}),
-    "late": account(held_minor=4_000, holds={"h-2": {"amount_minor": 4_000, "expires_at": format_instant(NOW)}}),
-    "soon": account(held_minor=1, holds={"h-3": {"amount_minor": 1, "expires_at": format_instant(LATER)}}),
-    "many": account(holds={f"h{n}": {"amount_minor": 1, "expires_at": None} for n in range(100)}, held_minor=100),
-    "used": account(-3_000, overdraft_limit_minor=5_000),
-    "deep": account(overdraft_limit_minor=5_000),
-    "yen": Account("Yui", "JPY", OPENED, balance_minor=500),
-    "new": None,
-}
-
-
-def events_of(command: Command, effective_at: datetime = NOW) -> list[tuple[str, object]]:
-    return [(d.aggregate_id, d.event) for d in decide(command, BOOKS, Context("c-1", effective_at, NOW))]
-
-
-def refusal_of(command: Command, effective_at: datetime = NOW) -> LedgerError:
-    with pytest.raises(LedgerError) as caught:
-        decide(command, BOOKS, Context("c-1", effective_at, NOW))
-    return caught.value
+from tests.domain_books import LATER, OPENED, account, events_of, refusal_of
 
 
 def test_create_account_without_money_is_one_event() -> None:
@@ -178,87 +137,6 @@ def test_an_event_of_schema_version_1_is_read_as_one_of_version_2() -> None:
 )
 def test_an_event_survives_being_stored(event: object) -> None:
     assert from_data(type(event).__name__, to_data(event), event.schema_version) == event  # type: ignore[arg-type,attr-defined]
-
-
-def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
-    from ledger.domain.decide import _RULES
-
-    assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 10
-
-
-# In order of precedence: each row breaks its own rule and, where it can, every rule further down.
-REFUSALS = [
-    (Deposit("new", Decimal(0)), NOW + timedelta(seconds=1), "effective_at_in_future"),
-    (CreateAccount("ann", "Ann", "ZZZ", Decimal("-1")), NOW, "unknown_currency"),
-    (CreateAccount("ann", "Ann", "USD", Decimal("-1")), NOW, "amount_not_positive"),
-    (CreateAccount("ann", "Ann", "USD", Decimal("1e20")), NOW, "amount_too_large"),
-    (CreateAccount("ann", "Ann", "USD", Decimal("0.001")), NOW, "too_many_decimals"),
-    (CreateAccount("ann", "Ann", "USD"), NOW, "account_exists"),
-    (Transfer("new", "new", Decimal(0)), NOW, "same_account"),
-    (Transfer("new", "gone", Decimal(0)), NOW, "account_not_found"),
-    (Transfer("cold", "new", Decimal(0)), NOW, "account_not_found"),
-    (Deposit("new", Decimal(0)), NOW, "account_not_found"),
-    (Withdraw("new", Decimal(0)), NOW, "account_not_found"),
-    (Withdraw("gone", Decimal(0)), NOW, "amount_not_positive"),
-    (Withdraw("gone", Decimal("1e20")), NOW, "amount_too_large"),
-    (Withdraw("gone", Decimal("1000000.001")), NOW, "too_many_decimals"),
-    (Withdraw("gone", Decimal(1_000)), NOW - timedelta(days=9), "account_closed"),
-    (Withdraw("cold", Decimal(1_000)), NOW - timedelta(days=9), "account_frozen"),
-    (Withdraw("ann", Decimal(1_000)), NOW - timedelta(days=9), "effective_before_opening"),
-    (Transfer("ann", "gone", Decimal(1_000)), NOW, "account_closed"),
-    (Transfer("ann", "cold", Decimal(1_000)), NOW, "account_frozen"),
-    (Transfer("ann", "yen", Decimal(1_000)), NOW, "currency_mismatch"),
-    (Transfer("ann", "full", Decimal("100.01")), NOW, "insufficient_funds"),
-    (Withdraw("ann", Decimal("100.01")), NOW, "insufficient_funds"),
-    (Withdraw("held", Decimal("60.01")), NOW, "insufficient_funds"),
-    (Withdraw("deep", Decimal("150.01")), NOW, "insufficient_funds"),
-    (Transfer("ann", "full", Decimal("0.01")), NOW, "balance_too_large"),
-    (FreezeAccount("new"), NOW, "account_not_found"),
-    (FreezeAccount("gone"), NOW, "account_closed"),
-    (FreezeAccount("cold"), NOW, "account_frozen"),
-    (UnfreezeAccount("gone"), NOW, "account_closed"),
-    (UnfreezeAccount("ann"), NOW, "account_not_frozen"),
-    (CloseAccount("gone"), NOW, "account_closed"),
-    (CloseAccount("cold"), NOW, "account_frozen"),
-    (CloseAccount("ann"), NOW, "account_not_empty"),
-    (SetOverdraftLimit("ann", Decimal("-1")), NOW, "amount_not_positive"),
-    (SetOverdraftLimit("gone", Decimal(1)), NOW, "account_closed"),
-    (SetOverdraftLimit("used", Decimal("29.99")), NOW, "overdraft_in_use"),
-    (PlaceHold("gone", Decimal(0), expires_at=NOW), NOW, "amount_not_positive"),
-    (PlaceHold("gone", Decimal(1), expires_at=NOW), NOW, "expires_at_in_past"),
-    (PlaceHold("gone", Decimal(1_000)), NOW, "account_closed"),
-    (PlaceHold("cold", Decimal(1_000)), NOW, "account_frozen"),
-    (PlaceHold("many", Decimal(1_000)), NOW, "too_many_holds"),
-    (PlaceHold("held", Decimal("60.01")), NOW, "insufficient_funds"),
-    (CaptureHold("new", "h-1"), NOW, "account_not_found"),
-    (CaptureHold("ann", "h-1", Decimal(0)), NOW, "hold_not_found"),
-    (CaptureHold("held", "h-1", Decimal(0)), NOW, "amount_not_positive"),
-    (CaptureHold("late", "h-2", Decimal(1_000)), NOW, "hold_expired"),
-    (CaptureHold("held", "h-1", Decimal("40.01")), NOW, "hold_exceeded"),
-    (ReleaseHold("held", "h-9"), NOW, "hold_not_found"),
-    (ExpireHold("held", "h-1"), NOW, "hold_not_expired"),
-    (ExpireHold("soon", "h-3"), NOW, "hold_not_expired"),
-    (MultiTransfer((Leg("ann", Decimal(1)),), (Leg("ann", Decimal(1)),)), NOW, "same_account"),
-    (MultiTransfer((Leg("new", Decimal(0)),), (Leg("bob", Decimal(1)),)), NOW, "account_not_found"),
-    (MultiTransfer((Leg("ann", Decimal(0)),), (Leg("gone", Decimal(1)),)), NOW, "amount_not_positive"),
-    (MultiTransfer((Leg("ann", Decimal(2)),), (Leg("gone", Decimal(1)),)), NOW, "unbalanced"),
-    (MultiTransfer((Leg("ann", Decimal(1)),), (Leg("yen", Decimal(1)),)), NOW, "unbalanced"),
-    (MultiTransfer((Leg("ann", Decimal(1_000)),), (Leg("gone", Decimal(1_000)),)), NOW, "account_closed"),
-    (MultiTransfer((Leg("ann", Decimal(1_000)),), (Leg("full", Decimal(1_000)),)), NOW, "insufficient_funds"),
-    (MultiTransfer((Leg("ann", Decimal(1)),), (Leg("full", Decimal(1)),)), NOW, "balance_too_large"),
-    (Exchange("ann", "ann", Decimal(1), Decimal(1)), NOW, "same_account"),
-    (Exchange("ann", "bob", Decimal(0), Decimal(1)), NOW, "same_currency"),
-    (Exchange("ann", "yen", Decimal(0), Decimal(1)), NOW, "amount_not_positive"),
-    (Exchange("ann", "yen", Decimal(1), Decimal("0.5")), NOW, "too_many_decimals"),
-    (Exchange("ann", "yen", Decimal(1_000), Decimal(1)), NOW, "insufficient_funds"),
-    (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
-]
-
-
-@pytest.mark.parametrize(("command", "effective_at", "code"), REFUSALS)
-def test_each_refusal_has_its_code_in_order_of_precedence(command: Command, effective_at: datetime, code: str) -> None:
-    assert refusal_of(command, effective_at).code == code
 
 
 def test_insufficient_funds_names_the_balance_and_what_was_required() -> None:

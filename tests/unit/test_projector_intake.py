@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -42,18 +41,18 @@ HISTORY = history()
 
 def resealed(sequenced: Sequenced, **changes: object) -> Sequenced:
     """Return the event with other content and a hash that fits it: what a careful forger would send."""
-    event = replace(sequenced.event, **changes)  # type: ignore[arg-type]
-    return replace(sequenced, event=replace(event, hash=hash_of(event)))
+    event = sequenced.event._replace(**changes)  # type: ignore[arg-type]
+    return sequenced._replace(event=event._replace(hash=hash_of(event)))
 
 
 TAMPERINGS = {
-    "content": lambda s: replace(s, event=replace(s.event, state={**s.event.state, "balance_minor": 1})),
+    "content": lambda s: s._replace(event=s.event._replace(state={**s.event.state, "balance_minor": 1})),
     "content with a hash that fits": lambda s: resealed(s, data={**s.event.data, "amount_minor": 7}),
-    "hash": lambda s: replace(s, event=replace(s.event, hash=bytes(32))),
-    "running hash": lambda s: replace(s, running_hash=bytes(32)),
-    "an integer no event can hold": lambda s: replace(s, event=replace(s.event, state={"balance_minor": 2**60})),
-    "size of the command": lambda s: replace(s, command_size=s.command_size + 1),
-    "index in the command": lambda s: replace(s, command_index=s.command_index + 1, command_size=9),
+    "hash": lambda s: s._replace(event=s.event._replace(hash=bytes(32))),
+    "running hash": lambda s: s._replace(running_hash=bytes(32)),
+    "an integer no event can hold": lambda s: s._replace(event=s.event._replace(state={"balance_minor": 2**60})),
+    "size of the command": lambda s: s._replace(command_size=s.command_size + 1),
+    "index in the command": lambda s: s._replace(command_index=s.command_index + 1, command_size=9),
 }  # fmt: skip
 
 
@@ -86,8 +85,8 @@ def test_a_journal_that_does_not_continue_the_history_is_an_alarm() -> None:
 
 def test_an_event_that_claims_a_beginning_nobody_sent_is_refused() -> None:
     metadata = {**HISTORY[0].event.metadata, "command_index": 5, "command_size": 9}
-    forged = replace(resealed(HISTORY[0], metadata=metadata), command_index=5, command_size=9)
-    forged = replace(forged, running_hash=extend_running_hash(NO_HASH, forged.event.hash))
+    forged = resealed(HISTORY[0], metadata=metadata)._replace(command_index=5, command_size=9)
+    forged = forged._replace(running_hash=extend_running_hash(NO_HASH, forged.event.hash))
     assert Intake(0, NO_HASH).from_bus([forged]) is None
     with pytest.raises(ChainBroken, match="begins too early"):
         Intake(0, NO_HASH).from_journal([forged])

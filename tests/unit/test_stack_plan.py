@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chronicle.stack import secret
 from chronicle.stack.data_folder import DataFolder
 from chronicle.stack.errors import StackError
 from chronicle.stack.given import check_database, check_nats
@@ -55,6 +56,12 @@ def test_one_that_is_given_replaces_its_own_part_only(folder: DataFolder, variab
 def test_an_owner_that_is_given_is_used_for_migrating(folder: DataFolder) -> None:
     plan = make_plan(folder, {**GIVEN, "EVENT_STORE_OWNER_URL": "cockroachdb://root@crdb:26257/events"})
     assert plan.variables["EVENT_STORE_OWNER_URL"] == "cockroachdb://root@crdb:26257/events"
+
+
+def test_the_application_signs_in_as_the_role_that_was_chosen(folder: DataFolder) -> None:
+    plan = make_plan(folder, {"EVENT_STORE_ROLE": "teller"})
+    assert plan.role == "teller"
+    assert plan.variables["EVENT_STORE_URL"].startswith("postgresql://teller@")
 
 
 def test_the_secret_key_is_made_once_and_private(folder: DataFolder) -> None:
@@ -118,3 +125,14 @@ def test_a_password_with_odd_characters_is_not_printed() -> None:
     with pytest.raises(StackError) as raised:
         check_nats("nats://me:hun/ter2@127.0.0.1:1")
     assert "ter2" not in str(raised.value)
+
+
+def test_an_installation_without_the_launcher_gets_a_secret_key_too(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHRONICLE_DATA", str(folder.path))
+    secret.main()
+    first = (folder.path / "environment").read_text()
+    secret.main()
+    assert (folder.path / "environment").read_text() == first
+    assert f"SECRET_KEY={folder.secret_key()}\n" in first

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from chronicle.processes import MISSING, run_until_stopped
 from ledger.bus import relay
 from ledger.bus.publisher import ForeignStream
+from ledger.store.connection import ALIAS
 
 
 class Command(BaseCommand):
@@ -22,6 +23,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # What it orders could be changed again if the locks on history were off: see ledger.checks.
+        self.check(databases=[ALIAS])
         if options["replace_stream"]:
             asyncio.run(relay.delete_stream())
         try:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--against", metavar="FILE", action="append", default=[], type=Path,
                             help="a checkpoint kept from /log/checkpoint; may be given more than once")  # fmt: skip
         parser.add_argument("--key", metavar="VKEY", action="append", default=[],
-                            help="trust this verifier key, or the one in this file, and not this machine's own")  # fmt: skip
+                            help="trust this verifier key (or the one in this file), not this machine's")  # fmt: skip
         parser.add_argument("--semantic", action="store_true", help="also decide every command again")
         parser.add_argument("--processes", type=int, help="default: one for each core")
 

@@ -1,0 +1,92 @@
+"""System checks on the locks that keep history append-only: what the role may do, and that triggers stand.
+
+They look into the database, so they run with `check --database event_store`, with `migrate`, and before a
+relay starts. They ask about the application's role by name, whoever is signed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import OperationalError, connections
+
+from ledger.store.connection import ALIAS
+
+APPEND_ONLY_TABLES = ("events", "journal", "idempotency_keys", "refusals", "tiles", "tree_heads")
+TRIGGERS_MIGRATION = "0004_append_only_triggers"
+TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("append_only", "never_truncated")]
+_ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
+# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has.
+_PRIVILEGES = """
+SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[]) AS p (privilege)
+WHERE t.schemaname = 'public' AND t.tablename = ANY(%s)
+  AND has_table_privilege(%s, t.tablename, p.privilege) ORDER BY t.tablename, p.privilege
+"""
+_OWNED = (
+    "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
+)
+_STANDING = """
+SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
+WHERE t.tgname = ANY(%s) AND t.tgenabled IN ('O', 'A') AND f.proname = 'refuse_change'
+  AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
+"""
+_MIGRATED = "SELECT 1 FROM django_migrations WHERE app = 'ledger' AND name = %s"
+
+
+@register(Tags.database)
+def check_locks(app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None,
+                **kwargs: Any) -> list[CheckMessage]:  # fmt: skip
+    """The application's role can only read and add, and every trigger of the migrations stands."""
+    if ALIAS not in (databases or []):
+        return []
+    try:
+        with connections[ALIAS].cursor() as cursor:
+            problems = [*too_wide(cursor)]
+            if connections[ALIAS].vendor == "postgresql":
+                problems += missing_triggers(cursor)
+    except OperationalError:
+        return []  # Django's own database check reports a server that does not answer
+    hint = "Somebody changed the database by hand: find out who, run verify_ledger, and restore what migrate made."
+    return [Error(problem, hint=hint, id="ledger.E001") for problem in problems]
+
+
+def too_wide(cursor: Any) -> Iterator[str]:
+    """Yield what the application's role can do and should not."""
+    role = settings.EVENT_STORE_ROLE
+    cursor.execute(_ROLE, [role])
+    found = cursor.fetchone()
+    if found is None:
+        return  # before the first migration
+    if found[0]:
+        yield f"the role {role} is a superuser: no lock on history holds it"
+        return
+    if found[1]:
+        yield f"the role {role} may make and change roles"
+    privileges = ["UPDATE", "DELETE"]
+    if connections[ALIAS].vendor == "postgresql":
+        privileges += ["TRUNCATE", "TRIGGER"]
+    cursor.execute(_PRIVILEGES, [privileges, list(APPEND_ONLY_TABLES), role])
+    for table, privilege in cursor.fetchall():
+        yield f"the role {role} has {privilege} on {table}"
+    cursor.execute(_OWNED, [list(APPEND_ONLY_TABLES), role])
+    for (table,) in cursor.fetchall():
+        yield f"the role {role} owns {table}, and an owner can do anything with it"
+
+
+def missing_triggers(cursor: Any) -> Iterator[str]:
+    """Yield the triggers that a migration made and that do not stand any more."""
+    cursor.execute("SELECT to_regclass('public.django_migrations') IS NOT NULL")
+    if not cursor.fetchone()[0]:
+        return
+    cursor.execute(_MIGRATED, [TRIGGERS_MIGRATION])
+    if cursor.fetchone() is None:
+        return
+    cursor.execute(_STANDING, [TRIGGERS])
+    standing = {name for (name,) in cursor.fetchall()}
+    for name in TRIGGERS:
+        if name not in standing:
+            yield f"the trigger {name} is gone, switched off or no longer refuses"

@@ -1,0 +1,53 @@
+"""A balance that proves itself: the event that set it, the event after it, and the proofs of both.
+
+The next event is what makes the balance hold up to the instant asked for. When there is none under the head,
+that is a statement, signed with the log's key: no Merkle tree proves absence, but a false statement can be
+held against whoever signed it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ledger.errors import NotYet
+from ledger.store import log_key, tree_heads
+from ledger.store.connection import connection, translated
+from ledger.store.proofs import Prover
+from ledger.store.recorded import RecordedEvent, canonical_bytes
+from ledger.store.sql import EVENT_COLUMNS
+
+_EVENT_AND_NEXT = f"""
+SELECT j.position, {EVENT_COLUMNS} FROM journal AS j
+JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.aggregate_id = %s AND j.version IN (%s, %s) AND j.position <= %s ORDER BY j.version
+"""
+
+
+def prove_balance(account_id: str, version: int) -> dict[str, Any]:
+    """Return the proof of the balance that a version left, as JSON; `verify_evidence.py` checks it.
+
+    Raises: NoTreeHead or NotYet when no signed head covers the version yet, LogKeyUnusable.
+    """
+    with connection() as conn:
+        head = tree_heads.at_size(conn, None)
+        with translated():
+            parameters = (account_id, version, version + 1, head.tree_size)
+            found = conn.execute(_EVENT_AND_NEXT, parameters, binary=True).fetchall()
+        events = [(position, RecordedEvent(*columns)) for position, *columns in found]
+        if not events or events[0][1].version != version:
+            raise NotYet(f"version {version} of {account_id} is not under a signed head yet")
+        prover = Prover(conn, head)
+        parts = [_part(prover, *positioned) for positioned in events]
+    proof = {"checkpoint": head.note, "event": parts[0], "balance_minor": events[0][1].state["balance_minor"]}
+    if len(parts) > 1:
+        return {**proof, "next": parts[1]}
+    signer = log_key.load_signer()
+    text = f"{signer.name} statement\n{account_id} has no version {version + 1} at tree size {head.tree_size}\n"
+    return {**proof, "next": None, "statement": signer.sign(text)}
+
+
+def _part(prover: Prover, position: int, event: RecordedEvent) -> dict[str, Any]:
+    proof = prover.prove(position)
+    path = [base64.b64encode(node).decode() for node in proof.path]
+    return {"entry": canonical_bytes(event).decode(), "index": proof.index, "path": path}

@@ -1,0 +1,77 @@
+"""`manage.py show_projections`: where each read model stands, proven up to where, how late, and what is parked.
+
+Exits with 1 when one stands under an alarm or has parked events.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from chronicle.processes import CHECK_FAILED
+from projections import overview
+from projections.overview import Overview, Standing
+
+# A projector that works moves a checkpoint or is idle; percentiles older than their window say nothing.
+LAG_SHOWN_FOR = timedelta(seconds=60)
+
+
+class Command(BaseCommand):
+    help = "Shows where each read model stands, up to where it is proven complete, and what is parked."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = overview.read()
+        if options["json"]:
+            self.stdout.write(overview.to_json(found))
+        else:
+            _print(found, Console(file=self.stdout))  # type: ignore[arg-type]
+        if not found.is_well:
+            sys.exit(CHECK_FAILED)
+
+
+def _print(found: Overview, console: Console) -> None:
+    table = Table(title=f"Read models; the journal's head is at position {found.head}")
+    for heading in (
+        "projection",
+        "version",
+        "position",
+        "behind",
+        "proven to",
+        "lag p50 / p95 / p99 ms",
+        "parked",
+        "alarm",
+    ):
+        table.add_column(heading, justify="left" if heading in ("projection", "alarm") else "right")
+    for standing in found.projections:
+        table.add_row(
+            standing.projection,
+            f"{standing.version}" if standing.version == standing.code_version else
+            f"[red]{standing.version}, code {standing.code_version}[/]",
+            str(standing.position),
+            str(standing.behind),
+            str(standing.proven_to) if standing.is_proven else "[red]not proven[/]",
+            _lag(standing),
+            f"[red]{standing.parked}[/]" if standing.parked else "0",
+            f"[red]{standing.alarm}[/]",
+        )  # fmt: skip
+    console.print(table)
+    for parked in found.parked:
+        console.print(
+            f"[red]parked[/] {parked.projection}: event {parked.position} {parked.event_type} of "
+            f"{parked.aggregate_id}, tried {parked.attempts} times: {parked.reason}",
+            highlight=False,
+        )
+
+
+def _lag(standing: Standing) -> str:
+    if datetime.now(UTC) - standing.updated_at > LAG_SHOWN_FOR:
+        return "–"
+    return f"{standing.lag_p50_ms:.1f} / {standing.lag_p95_ms:.1f} / {standing.lag_p99_ms:.1f}"

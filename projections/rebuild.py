@@ -1,0 +1,204 @@
+"""Rebuild: make a projection's tables again from position 1, beside the live ones, and switch in one transaction.
+
+What is built survives an interruption: its checkpoint is in its schema, and the next call goes on from there.
+The switch holds the live checkpoint's row, so the projector waits for it, catches up the last events, and
+renames; the old set is kept until it is dropped, and going back is the same switch the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from projections import checkpoints as places
+from projections import parking, source
+from projections.applying import apply_batch
+from projections.checkpoints import Checkpoint
+from projections.connection import Connection, try_lock
+from projections.differences import Difference, differences
+from projections.intake import Intake
+from projections.lag import Percentiles
+from projections.projection import Projection
+from projections.shadow import KEPT_BESIDE, LIVE, Shadow
+
+# The switch waits no longer for the tables, because whoever comes after it waits behind it; then it tries again.
+LOCK_WAIT_S_MAX = 1
+SWITCH_ATTEMPTS_MAX = 30
+# So few events are caught up while the live checkpoint is held, some 10 ms of work.
+GAP_AT_SWITCH_MAX = 500
+NO_LAG = Percentiles()
+
+Progress = Callable[[int, int], None]  # (position, up to)
+
+
+class RebuildError(Exception):
+    """What was asked for cannot be done now; the sentence says why, and nothing was changed."""
+
+
+class NotEqual(RebuildError):
+    """The rebuilt rows differ from the live ones, and that was not to be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    position: int
+    parked: int
+    differences: list[Difference]
+
+
+def build(connection: Connection, projection: Projection, progress: Progress) -> Checkpoint:
+    """Build beside the live tables up to where they stand, or go on with what was begun, and return its place.
+
+    Raises: RebuildError when another rebuild of it runs; ChainBroken, StoreUnavailable.
+    """
+    _claim(connection, projection)
+    shadow = Shadow.building(projection)
+    if shadow.exists(connection) and not _may_go_on(connection, shadow):
+        shadow.drop(connection)
+    if not shadow.exists(connection):
+        shadow.create(connection)
+    shadow.enter(connection)
+    checkpoint = places.load(connection, projection)
+    checkpoint.blocked = parking.blocked_aggregates(connection, projection)
+    target = _target(connection, projection)
+    while checkpoint.position < target:
+        _catch_up(connection, checkpoint, target, progress)
+        shadow.create_indexes(connection)
+        target = _target(connection, projection)
+    shadow.create_indexes(connection)
+    for table in projection.tables:
+        connection.execute(sql.SQL("ANALYZE {}").format(shadow.table(table)))
+    return checkpoint
+
+
+def switch(connection: Connection, projection: Projection, *, with_differences: bool = False,
+           require_equal: bool = False) -> Switched:  # fmt: skip
+    """Make the built set the live one, and keep the live one as the previous.
+
+    Raises: NotEqual, when `require_equal` and a row differs; RebuildError when the tables were never free.
+    """
+    shadow = Shadow.building(projection)
+    for _ in range(SWITCH_ATTEMPTS_MAX):
+        shadow.enter(connection)
+        checkpoint = places.load(connection, projection)
+        checkpoint.blocked = parking.blocked_aggregates(connection, projection)
+        if checkpoint.version == projection.version:
+            while _target(connection, projection) - checkpoint.position > GAP_AT_SWITCH_MAX:
+                _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
+        try:
+            with connection.transaction():
+                return _switch(connection, shadow, checkpoint, with_differences or require_equal, require_equal)
+        except psycopg.errors.LockNotAvailable:
+            continue  # a long query reads the tables
+        finally:
+            connection.execute("SET search_path TO public")
+    raise RebuildError(f"the tables of {projection.name} were never free for {LOCK_WAIT_S_MAX} s; try again")
+
+
+def go_back(connection: Connection, projection: Projection, progress: Progress) -> Switched:
+    """Make the previous set the live one again, caught up if this version of the code can, and keep the other."""
+    _claim(connection, projection)
+    previous, building = Shadow.previous(projection), Shadow.building(projection)
+    if not previous.exists(connection):
+        raise RebuildError(f"no previous set of {projection.name} is kept")
+    with connection.transaction():
+        building.drop(connection)
+        previous.rename(connection, building)
+    if _stored_version(connection, building) == projection.version:
+        build(connection, projection, progress)
+    return switch(connection, projection)
+
+
+def drop_previous(connection: Connection, projection: Projection) -> bool:
+    """Drop the set that was live before the last switch; say whether there was one."""
+    _claim(connection, projection)
+    previous = Shadow.previous(projection)
+    there = previous.exists(connection)
+    previous.drop(connection)
+    return there
+
+
+def _claim(connection: Connection, projection: Projection) -> None:
+    if not try_lock(connection, f"rebuild {projection.name}", end_silent=False):
+        raise RebuildError(f"another rebuild of {projection.name} is running")
+
+
+def _stored_version(connection: Connection, shadow: Shadow) -> int | None:
+    row = connection.execute(sql.SQL("SELECT version FROM {}").format(shadow.table("checkpoints"))).fetchone()
+    return int(row[0]) if row else None
+
+
+def _may_go_on(connection: Connection, shadow: Shadow) -> bool:
+    """Say whether what was begun was begun by this version of the code, on this journal."""
+    query = sql.SQL("SELECT version, position, running_hash FROM {}").format(shadow.table("checkpoints"))
+    row = connection.execute(query).fetchone()
+    if row is None:
+        return True  # begun, and nothing applied yet
+    return row[0] == shadow.projection.version and source.running_hash_at(row[1]) == row[2]
+
+
+def _target(connection: Connection, projection: Projection) -> int:
+    """Where to build to: the live checkpoint; the journal's head when that one stands still."""
+    live = connection.execute(
+        "SELECT position, version, alarm FROM public.checkpoints WHERE projection = %s", (projection.name,)
+    ).fetchone()
+    is_moving = live is not None and live[1] == projection.version and not live[2] and live[0]
+    return int(live[0]) if is_moving and live else source.head_position()
+
+
+def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progress: Progress) -> None:
+    intake = Intake(checkpoint.position, checkpoint.running_hash)
+    for batch in source.read_range(checkpoint.position, up_to):
+        if events := intake.from_journal(batch):
+            apply_batch(connection, [checkpoint], events, NO_LAG)
+        progress(checkpoint.position, up_to)
+
+
+def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, with_differences: bool,
+            require_equal: bool) -> Switched:  # fmt: skip
+    projection = shadow.projection
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
+    connection.execute("SELECT 1 FROM public.checkpoints WHERE projection = %s FOR UPDATE", (projection.name,))
+    if checkpoint.version == projection.version:
+        _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
+    found = differences(connection, shadow) if with_differences else []
+    if require_equal and any(found):
+        raise NotEqual("; ".join(str(difference) for difference in found if difference))
+    previous, live = Shadow.previous(projection), Shadow(projection, LIVE)
+    previous.drop(connection)
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(previous.schema)))
+    previous.create_bookkeeping(connection)
+    for table in projection.tables:
+        live.move(connection, table, to=previous.schema)
+        shadow.move(connection, table, to=LIVE)
+    _exchange_bookkeeping(connection, previous, shadow)
+    shadow.drop(connection)
+    row = connection.execute(
+        "SELECT count(*) FROM public.parked_events WHERE projection = %s", (projection.name,)
+    ).fetchone()
+    return Switched(checkpoint.position, row[0] if row else 0, found)
+
+
+def _exchange_bookkeeping(connection: Connection, previous: Shadow, built: Shadow) -> None:
+    """Let checkpoint and parked events follow their tables; the projector notices by the revision."""
+    name = built.projection.name
+    row = connection.execute("SELECT revision FROM public.checkpoints WHERE projection = %s", (name,)).fetchone()
+    for table in KEPT_BESIDE:
+        live = sql.Identifier(LIVE, table)
+        for target, origin in ((previous.table(table), live), (live, built.table(table))):
+            if target is live:
+                connection.execute(sql.SQL("DELETE FROM {} WHERE projection = %s").format(live), (name,))
+            connection.execute(_copy(table, target, origin), (name,))
+    connection.execute(
+        "UPDATE public.checkpoints SET revision = %s WHERE projection = %s", ((row[0] if row else 0) + 1, name)
+    )
+
+
+def _copy(table: str, target: sql.Composable, origin: sql.Composable) -> sql.Composed:
+    columns = sql.SQL(KEPT_BESIDE[table])
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE projection = %s").format(
+        target, columns, columns, origin
+    )

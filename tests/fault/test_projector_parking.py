@@ -1,0 +1,172 @@
+"""One poisoned event never stops the rest; it waits, with what stands behind it, until it is mended and retried."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from ledger.domain.commands import Deposit, Transfer
+from ledger.store import journal
+from projections import accounts, activity, money, postings, transactions
+from projections.money import MOVES_MONEY
+from projections.projection import Batch, Cursor
+from tests.read_world import (
+    WRONG_BOOKS,
+    assert_read_model_is_right,
+    change_read_model,
+    open_accounts,
+    order_everything,
+    projector,
+    random_commands,
+    read_model,
+    submit,
+    wait_until_applied,
+)
+
+pytestmark = pytest.mark.usefixtures("clean_stores")
+POISON = "poison"
+
+
+@contextmanager
+def poisonous(module: Any) -> Iterator[None]:
+    """Give a projection a bug: it cannot take a withdrawal whose description says poison."""
+    healthy, is_there = module.PROJECTION, True
+
+    def apply(cursor: Cursor, batch: Batch) -> None:
+        for sequenced in batch.events:
+            event = sequenced.event
+            if is_there and event.event_type == "MoneyWithdrawn" and event.data["description"] == POISON:
+                raise ValueError("cannot digest this")
+        healthy.apply(cursor, batch)
+
+    module.PROJECTION = replace(healthy, apply=apply)
+    try:
+        yield
+    finally:
+        is_there = False  # also for a projector that has the projection already
+        module.PROJECTION = healthy
+
+
+def parked(projection: str) -> list[tuple[int, str, bool]]:
+    return read_model(
+        "SELECT position, aggregate_id, is_cause FROM parked_events WHERE projection = %s ORDER BY 1", projection
+    )
+
+
+def a_history_with_poison() -> list[str]:
+    ids = open_accounts(8)
+    usd = [id_ for number, id_ in enumerate(ids) if number % 4 < 2]
+    submit(*random_commands(ids, 50))
+    submit(Transfer(usd[0], usd[1], Decimal(1), POISON))
+    submit(*random_commands(ids, 50, seed=2))
+    submit(Deposit(usd[0], Decimal(5)), Deposit(usd[1], Decimal(5)))
+    order_everything()
+    return usd
+
+
+@pytest.mark.parametrize("projection", [transactions, accounts, activity])
+def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
+    projection: Any,
+) -> None:
+    name = projection.PROJECTION.name
+    usd = a_history_with_poison()
+    events = journal.read(0)
+    cause = next(s for s in events if s.event.data.get("description") == POISON)
+    with poisonous(projection), projector():
+        wait_until_applied()
+        # Everything after it on its account, with all of the same command; nothing else.
+        behind = {s.command_id for s in events if s.event.aggregate_id == usd[0] and s.position >= cause.position}
+        expected = [(s.position, s.event.aggregate_id, s is cause) for s in events if s.command_id in behind]
+        assert parked(name) == expected
+        assert {row[0] for row in read_model("SELECT DISTINCT projection FROM parked_events")} == {name}
+        submit(Deposit(usd[1], Decimal(7)), Deposit(usd[0], Decimal(7)))  # while it is parked
+        order_everything()
+        wait_until_applied()
+        assert len(parked(name)) == len(expected) + 1, "one more waits behind"
+        assert call("show_projections") == 1
+        assert call("retry_parked", name) == 1, "the bug is still there"
+        assert {row[0] for row in read_model("SELECT attempts FROM parked_events WHERE is_cause")} == {2}
+    with projector():
+        assert call("retry_parked") == 0
+        assert parked(name) == []
+        submit(Deposit(usd[0], Decimal(9)))  # the running projector has noticed that the account is free again
+        order_everything()
+        wait_until_applied()
+        assert parked(name) == []
+    assert_read_model_is_right()
+    assert call("show_projections") == 0
+
+
+def call(command: str, *arguments: str) -> int:
+    """Return the exit code of a management command."""
+    try:
+        call_command(command, *arguments, stdout=StringIO())
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
+def test_the_books_balance_while_something_is_parked() -> None:
+    a_history_with_poison()
+    with poisonous(postings), projector():
+        wait_until_applied()
+    assert parked("postings")
+    assert read_model(WRONG_BOOKS["a command whose postings do not cancel"]) == []
+
+
+def test_a_retry_while_the_projector_works_is_noticed_by_it() -> None:
+    usd = a_history_with_poison()
+    with projector():
+        with poisonous(transactions):
+            wait_until_applied()
+        assert parked("transactions")
+        assert call("retry_parked", "transactions") == 0
+        for number in range(5):
+            submit(Deposit(usd[0], Decimal(number + 1)))
+            order_everything()
+            wait_until_applied()
+        assert parked("transactions") == []
+    assert_read_model_is_right()
+
+
+def test_an_event_type_that_nobody_entered_is_parked_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(*random_commands(open_accounts(4), 20))
+    order_everything()
+    withdrawals = {s.position for s in journal.read(0) if s.event.event_type == "MoneyWithdrawn"}
+    with monkeypatch.context() as patch:
+        patch.delitem(MOVES_MONEY, "MoneyWithdrawn")
+        with projector():
+            wait_until_applied()
+        causes = read_model("SELECT position, reason FROM parked_events WHERE projection = 'postings' AND is_cause")
+        assert causes
+        assert {position for position, _ in causes} <= withdrawals
+        assert all("MoneyWithdrawn has no entry" in reason for _, reason in causes)
+    assert money.MOVES_MONEY is MOVES_MONEY
+    assert call("retry_parked") == 0
+    assert_read_model_is_right()
+
+
+def test_an_unknown_projection_is_wrong_usage() -> None:
+    assert call("retry_parked", "accountz") == 2
+
+
+def test_show_projections_tells_up_to_where_each_is_proven() -> None:
+    submit(*random_commands(open_accounts(4), 20))
+    head = order_everything()
+    with projector():
+        wait_until_applied()
+    shown = StringIO()
+    call_command("show_projections", "--json", stdout=shown)
+    overview = json.loads(shown.getvalue())
+    assert overview["head"] == head
+    assert {(p["proven_to"], p["is_proven"], p["behind"]) for p in overview["projections"]} == {(head, True, 0)}
+    change_read_model("UPDATE checkpoints SET running_hash = '\\x00' WHERE projection = 'accounts'")
+    assert call("show_projections") == 1

@@ -1,0 +1,60 @@
+"""Fixtures that several modules of the API's tests share; what they are made of is in the `*_world` modules.
+
+The imports are in the fixtures, because pytest reads this file before Django is set up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.servers import Servers
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from tests.books_world import Books
+
+
+@pytest.fixture(scope="module")
+def database_for_module(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Access to all three databases for a module's fixtures."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module")
+def operator(database_for_module: None) -> Client:
+    """A client that may issue commands."""
+    from chronicle.roles import Role
+    from tests.api_world import client_with
+
+    return client_with(Role.OPERATOR)
+
+
+@pytest.fixture(scope="module")
+def books(database_for_module: None, stack: Servers) -> Iterator[Books]:
+    """A known history behind a running relay and projector."""
+    from tests.books_world import open_books
+
+    with open_books(stack) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def _accounts_to_name(operator: Client) -> None:
+    from tests.bad_input_world import open_accounts
+
+    open_accounts(operator)
+
+
+@pytest.fixture
+def nothing_is_written(database: None, _accounts_to_name: None) -> Iterator[None]:
+    """Whatever the test does, no table that a command may write to has changed after it."""
+    from tests.ledger_world import table_sizes
+
+    before = table_sizes()
+    yield
+    assert table_sizes() == before

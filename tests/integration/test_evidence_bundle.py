@@ -1,0 +1,156 @@
+"""An evidence bundle convinces a stranger with the one script inside it, and no altered byte of it does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from ledger.evidence import verify_evidence
+from ledger.store import log_key
+from ledger.store.signed_note import Signer
+from tests.proof_world import long_history, rows, small_history, submit
+
+pytestmark = pytest.mark.usefixtures("clean_stores")
+
+
+def check(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the bundle's own verifier as its receiver would: elsewhere, without Django and this project."""
+    folder = bundle.parent / "receiver"
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(bundle) as archive:
+        (folder / "verify_evidence.py").write_bytes(archive.read("verify_evidence.py"))
+    command = [sys.executable, "verify_evidence.py", str(bundle), *arguments]
+    return subprocess.run(command, cwd=folder, env={"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True)
+
+
+def key() -> str:
+    return log_key.load_signer().verifier.vkey
+
+
+def export(tmp_path: Path, *arguments: str) -> Path:
+    bundle = tmp_path / "evidence.zip"
+    call_command("export_evidence", *arguments, "--output", str(bundle))
+    return bundle
+
+
+def rewritten(bundle: Path, changed: dict[str, bytes | None]) -> Path:
+    """Copy a bundle with some files replaced, added, or (None) left out; the archive itself is sound."""
+    copy = bundle.with_name("changed.zip")
+    with zipfile.ZipFile(bundle) as source, copy.open("wb") as target:
+        files = {name: source.read(name) for name in source.namelist()}
+        kept = {name: content for name, content in {**files, **changed}.items() if content is not None}
+        verify_evidence.write_archive(target, kept)
+    return copy
+
+
+def test_an_accounts_bundle_holds_all_its_events_and_verifies(tmp_path: Path) -> None:
+    small_history()
+    done = check(export(tmp_path, "--account", "ann"), "--key", key(), "--rules")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "events: 7, each proven to be in the log at its position" in done.stdout
+    assert "it states: ann has versions 1 to 7 and no other at tree size 10" in done.stdout
+    assert "chains: 7 links hold" in done.stdout
+    assert "rules: 7 states replayed, 5 commands decided again" in done.stdout, "the transfer's other half is bob's"
+    assert "OK: everything holds" in done.stdout
+
+
+def test_a_period_and_chosen_events_verify_too(tmp_path: Path) -> None:
+    small_history()
+    period = check(
+        export(tmp_path, "--period", "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"), "--key", key(), "--rules"
+    )
+    assert "events: 10" in period.stdout
+    assert "7 commands decided again" not in period.stdout
+    assert "10 states replayed, 8 commands decided again" in period.stdout
+    ids = [str(row[0]) for row in rows("SELECT event_id FROM journal WHERE position IN (3, 9)")]
+    chosen = check(export(tmp_path, "--events", *ids), "--key", key())
+    assert "events: 2" in chosen.stdout
+    assert (period.returncode, chosen.returncode) == (0, 0)
+
+
+def test_the_same_evidence_is_the_same_bytes(tmp_path: Path) -> None:
+    small_history()
+    first = export(tmp_path, "--account", "ann").read_bytes()
+    assert export(tmp_path, "--account", "ann").read_bytes() == first
+
+
+def test_a_bundle_checked_under_its_own_key_says_so(tmp_path: Path) -> None:
+    small_history()
+    done = check(export(tmp_path, "--account", "bob"))
+    assert done.returncode == 0
+    assert "NOTE: checked under the bundle's own key" in done.stdout
+
+
+def test_no_file_of_a_bundle_can_be_changed_left_out_or_added(tmp_path: Path) -> None:
+    small_history()
+    bundle = export(tmp_path, "--account", "bob")
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    for name, content in files.items():
+        middle = len(content) // 2
+        altered = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :] if content else b"x"
+        for replacement in (altered, None):
+            done = check_unchanged_verifier(rewritten(bundle, {name: replacement}), "--key", key())
+            assert (done.returncode, "BROKEN" in done.stdout) == (1, True), f"{name}: {done.stdout}{done.stderr}"
+    done = check_unchanged_verifier(rewritten(bundle, {"events/000000000099.json": b"{}"}), "--key", key())
+    assert done.returncode == 1
+
+
+def check_unchanged_verifier(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The receiver has a verifier of their own, whatever became of the one in the bundle."""
+    script = str(settings.BASE_DIR / "ledger" / "evidence" / "verify_evidence.py")
+    return subprocess.run([sys.executable, script, str(bundle), *arguments], capture_output=True, text=True)
+
+
+def test_any_flipped_byte_of_the_archive_is_noticed(tmp_path: Path) -> None:
+    small_history()
+    bundle = export(tmp_path, "--events", str(rows("SELECT event_id FROM journal WHERE position = 5")[0][0]))
+    whole = bundle.read_bytes()
+    for place in range(0, len(whole), 97):
+        bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        # What is wrong comes as one of these; the command turns each into BROKEN and exit 1.
+        with pytest.raises((verify_evidence.Broken, *verify_evidence.UNREADABLE)):
+            verify_evidence.check_bundle(bundle, key(), rules=False)
+
+
+def test_evidence_of_another_key_is_refused(tmp_path: Path) -> None:
+    small_history()
+    bundle = export(tmp_path, "--account", "ann")
+    other = Signer(settings.LOG_ORIGIN, Ed25519PrivateKey.generate()).verifier.vkey
+    done = check(bundle, "--key", other)
+    assert (done.returncode, "not signed by" in done.stdout) == (1, True)
+
+
+def test_nothing_to_prove_leaves_with_1_and_no_head_with_3(tmp_path: Path) -> None:
+    log_key.load_or_create_signer()
+    with pytest.raises(CommandError) as no_head:
+        export(tmp_path, "--account", "ann")
+    small_history()
+    with pytest.raises(CommandError) as nothing:
+        export(tmp_path, "--account", "nobody")
+    with pytest.raises(CommandError) as usage:
+        export(tmp_path, "--period", "yesterday", "today")
+    assert [error.value.returncode for error in (no_head, nothing, usage)] == [3, 1, 2]
+
+
+def test_a_bundle_is_proven_under_an_earlier_head_too(tmp_path: Path) -> None:
+    from tests.proof_world import CreateAccount, sign
+
+    small_history()
+    submit(CreateAccount("later", "Later", "USD"))
+    sign()
+    done = check(export(tmp_path, "--account", "ann", "--tree-size", "10"), "--key", key())
+    assert "tree head: 10 events" in done.stdout
+
+
+def test_a_bundle_over_several_tiles_verifies(tmp_path: Path) -> None:
+    long_history(600)
+    done = check(export(tmp_path, "--account", "account-3"), "--key", key())
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,212 @@
+"""Rebuilding a read model while it is live: beside it, interruptible, switched at once, and back."""
+
+from __future__ import annotations
+
+import threading
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from projections import rebuild
+from projections.connection import read_model_connection
+from projections.projection import by_name
+from tests.read_world import (
+    assert_read_model_is_right,
+    change_read_model,
+    open_accounts,
+    order_everything,
+    process,
+    projector,
+    random_commands,
+    read_model,
+    relay,
+    submit,
+    wait_until_applied,
+)
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("clean_stores", "no_shadows")
+
+
+@pytest.fixture
+def no_shadows(database: None) -> None:
+    found = read_model("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(rebuild|previous)_'")
+    for (schema,) in found:
+        change_read_model(f"DROP SCHEMA {schema} CASCADE")
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    """Run rebuild_projection and return its exit code and what it printed."""
+    printed = StringIO()
+    try:
+        call_command("rebuild_projection", *arguments, stdout=printed, stderr=printed)
+    except SystemExit as left:
+        return int(left.code or 0), printed.getvalue()
+    return 0, printed.getvalue()
+
+
+def a_built_read_model(commands: int = 80) -> list[str]:
+    ids = open_accounts(6)
+    submit(*random_commands(ids, commands))
+    order_everything()
+    with projector():
+        wait_until_applied()
+    return ids
+
+
+def test_a_rebuild_goes_live_while_commands_and_the_projector_go_on() -> None:
+    ids = a_built_read_model()
+    stop = threading.Event()
+
+    def write() -> None:
+        seed = 100
+        while not stop.is_set():
+            seed += 1
+            submit(*random_commands(ids, 5, seed))
+
+    with relay(), projector():
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for name in ("accounts", "transactions", "daily_balances", "search"):
+                code, printed = call(name, "--require-equal")
+                assert code == 0, printed
+                assert "switched at" in printed
+        finally:
+            stop.set()
+            writer.join()
+        order_everything()
+        wait_until_applied()
+    assert_read_model_is_right()
+
+
+def test_corrupted_rows_are_shown_refused_and_replaced() -> None:
+    a_built_read_model()
+    change_read_model("UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-3'")
+    code, printed = call("accounts", "--require-equal")
+    assert code == 1
+    assert "accounts: 1 rows only live, 1 only rebuilt" in printed
+    assert "acc-3" in printed
+    assert read_model("SELECT count(*) FROM rebuild_accounts.accounts") == [(6,)], "what was built is still there"
+    code, printed = call("accounts", "--diff")
+    assert code == 0
+    assert "accounts: 1 rows only live, 1 only rebuilt" in printed
+    assert_read_model_is_right()
+
+
+def test_going_back_is_one_command_and_the_old_set_is_kept_until_told() -> None:
+    ids = a_built_read_model()
+    change_read_model("UPDATE accounts SET owner_name = 'as it was'")
+    assert call("accounts")[0] == 0
+    assert read_model("SELECT count(*) FROM accounts WHERE owner_name = 'as it was'") == [(0,)]
+    with relay(), projector():
+        submit(*random_commands(ids, 20, seed=5))
+        order_everything()
+        wait_until_applied()
+        assert call("accounts", "--back")[0] == 0
+        # The names are of the old set, the balances of now.
+        assert read_model("SELECT count(*) FROM previous_accounts.accounts") == [(6,)]
+        submit(*random_commands(ids, 20, seed=6))
+        order_everything()
+        wait_until_applied()
+    assert_read_model_is_right()
+    assert call("accounts", "--drop-previous") == (0, "accounts: previous set dropped\n")
+    assert call("accounts", "--drop-previous") == (0, "accounts: nothing to drop\n")
+    assert call("accounts", "--back")[0] == 1, "there is nothing to go back to"
+
+
+def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
+    a_built_read_model(commands=3_000)
+    with process("rebuild_projection", "transactions", "--no-switch") as running:
+        wait_for(lambda: built("transactions") > 0, "something is built")
+        running.kill()
+        running.wait()
+    interrupted_at = built("transactions")
+    assert interrupted_at > 0
+    seen: list[int] = []
+    with read_model_connection() as connection:
+        rebuild.build(connection, by_name("transactions"), lambda position, _: seen.append(position))
+    assert all(position > interrupted_at for position in seen), "it did not begin again"
+    code, printed = call("transactions", "--require-equal")
+    assert code == 0, printed
+    assert_read_model_is_right()
+
+
+def built(name: str) -> int:
+    if read_model("SELECT to_regclass(%s)", f"rebuild_{name}.checkpoints") == [(None,)]:
+        return 0
+    found = read_model(f"SELECT position FROM rebuild_{name}.checkpoints")
+    return int(found[0][0]) if found else 0
+
+
+def test_a_query_across_the_switch_sees_one_set_or_the_other() -> None:
+    a_built_read_model()
+    expected = read_model("SELECT count(*), sum(amount_minor), min(position), max(position) FROM transactions")
+    stop, wrong, asked = threading.Event(), [], []
+
+    def ask() -> None:
+        while not stop.is_set():
+            found = read_model("SELECT count(*), sum(amount_minor), min(position), max(position) FROM transactions")
+            asked.append(True)
+            if found != expected:
+                wrong.append(found)
+
+    reader = threading.Thread(target=ask)
+    reader.start()
+    try:
+        for _ in range(4):
+            assert call("transactions")[0] == 0
+    finally:
+        stop.set()
+        reader.join()
+    assert not wrong
+    assert len(asked) > 10
+
+
+def test_a_switch_waits_for_a_long_query_and_does_not_block_others_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_built_read_model()
+    monkeypatch.setattr(rebuild, "SWITCH_ATTEMPTS_MAX", 2)
+    with read_model_connection() as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM accounts")  # and holds its lock until the transaction ends
+        code, printed = call("accounts")
+    assert code == 1
+    assert "never free" in printed
+    assert call("accounts")[0] == 0
+    assert_read_model_is_right()
+
+
+def test_two_rebuilds_of_one_projection_do_not_meet() -> None:
+    a_built_read_model()
+    with read_model_connection() as other:
+        rebuild.build(other, by_name("accounts"), lambda *_: None)
+        code, printed = call("accounts")
+    assert code == 1
+    assert "another rebuild" in printed
+
+
+def test_rows_of_another_version_of_the_code_stand_still_until_they_are_rebuilt() -> None:
+    ids = a_built_read_model()
+    change_read_model("UPDATE checkpoints SET version = 99 WHERE projection = 'accounts'")
+    with relay(), projector():
+        submit(*random_commands(ids, 20, seed=3))
+        head = order_everything()
+        stands = "SELECT position FROM checkpoints WHERE projection = 'transactions'"
+        wait_for(lambda: read_model(stands) == [(head,)], "the others go on")
+        (alarm,) = read_model("SELECT alarm FROM checkpoints WHERE projection = 'accounts'")[0]
+        assert "rebuild_projection accounts" in alarm
+        assert call("accounts")[0] == 0
+        submit(*random_commands(ids, 20, seed=4))
+        order_everything()
+        wait_until_applied()
+    assert_read_model_is_right()
+
+
+def test_the_rebuilt_tables_have_the_indexes_a_migration_makes() -> None:
+    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'transactions' ORDER BY 1"
+    a_built_read_model()
+    before = read_model(indexes)
+    assert call("transactions")[0] == 0
+    assert [name for (name,) in read_model(indexes) if "_uniq" not in name] == [
+        name for (name,) in before if "_uniq" not in name
+    ]

@@ -1,0 +1,103 @@
+"""The locks on history: the role's rights and the triggers, and the check that notices when one is off."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from django.conf import settings
+from psycopg import errors, sql
+
+from ledger.checks import APPEND_ONLY_TABLES, check_locks
+from tests.proof_world import small_history
+from tests.servers import REPOSITORY, Servers, libpq
+
+pytestmark = [
+    pytest.mark.usefixtures("clean_stores"),
+    pytest.mark.skipif(settings.EVENT_STORE_URL.startswith("cockroachdb://"), reason="PostgreSQL's triggers"),
+]
+
+
+@pytest.fixture
+def owner(stack: Servers) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(libpq(stack.event_store_owner_url), autocommit=True) as conn:
+        yield conn
+
+
+def problems() -> list[str]:
+    return [message.msg for message in check_locks(None, databases=["event_store"])]
+
+
+def test_as_migrated_every_lock_is_on() -> None:
+    assert problems() == []
+    assert check_locks(None, databases=["default"]) == []
+
+
+@pytest.mark.parametrize("table", ["events", "journal", "tree_heads"])
+def test_not_even_the_owner_changes_history_by_mistake(owner: psycopg.Connection, table: str) -> None:
+    small_history()
+    before = owner.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))).fetchall()
+    column = {"events": "version", "journal": "position", "tree_heads": "tree_size"}[table]
+    for statement in ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}"):
+        with pytest.raises(errors.RaiseException, match="append-only"):
+            owner.execute(sql.SQL(statement).format(sql.Identifier(table), sql.Identifier(column)))
+    assert owner.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))).fetchall() == before
+
+
+def test_every_append_only_table_has_both_triggers(owner: psycopg.Connection) -> None:
+    found = owner.execute("SELECT tgrelid::regclass::text, count(*) FROM pg_trigger WHERE NOT tgisinternal GROUP BY 1")
+    assert dict(found.fetchall()) == dict.fromkeys(APPEND_ONLY_TABLES, 2)
+
+
+OPENED = {
+    "the role chronicle_app has UPDATE on events": (
+        "GRANT UPDATE ON events TO chronicle_app", "REVOKE UPDATE ON events FROM chronicle_app"),
+    "the role chronicle_app has TRUNCATE on journal": (
+        "GRANT TRUNCATE ON journal TO chronicle_app", "REVOKE TRUNCATE ON journal FROM chronicle_app"),
+    "the role chronicle_app is a superuser: no lock on history holds it": (
+        "ALTER ROLE chronicle_app SUPERUSER", "ALTER ROLE chronicle_app NOSUPERUSER"),
+    "the role chronicle_app may make and change roles": (
+        "ALTER ROLE chronicle_app CREATEROLE", "ALTER ROLE chronicle_app NOCREATEROLE"),
+    "the trigger tiles_append_only is gone, switched off or no longer refuses": (
+        "ALTER TABLE tiles DISABLE TRIGGER tiles_append_only", "ALTER TABLE tiles ENABLE TRIGGER tiles_append_only"),
+    "the trigger events_never_truncated is gone, switched off or no longer refuses": (
+        "ALTER TRIGGER events_never_truncated ON events RENAME TO mine",
+        "ALTER TRIGGER mine ON events RENAME TO events_never_truncated"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", OPENED)
+def test_a_lock_that_was_opened_is_noticed(owner: psycopg.Connection, problem: str) -> None:
+    opening, closing = OPENED[problem]
+    owner.execute(opening)
+    try:
+        assert problem in problems()
+    finally:
+        owner.execute(closing)
+    assert problems() == []
+
+
+def test_a_role_that_owns_a_table_is_noticed(owner: psycopg.Connection) -> None:
+    (user,) = owner.execute("SELECT current_user").fetchone()
+    owner.execute("ALTER TABLE tiles OWNER TO chronicle_app")
+    try:
+        assert any("owns tiles" in problem for problem in problems())
+    finally:
+        owner.execute(sql.SQL("ALTER TABLE tiles OWNER TO {}").format(sql.Identifier(user)))
+        owner.execute("REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES ON tiles FROM chronicle_app")
+        owner.execute("GRANT SELECT, INSERT ON tiles TO chronicle_app")
+    assert problems() == []
+
+
+def test_a_relay_does_not_start_while_the_role_may_change_history(owner: psycopg.Connection) -> None:
+    owner.execute("GRANT DELETE ON journal TO chronicle_app")
+    try:
+        command = [sys.executable, str(REPOSITORY / "manage.py"), "relay_events"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        owner.execute("REVOKE DELETE ON journal FROM chronicle_app")
+    assert done.returncode != 0
+    assert "has DELETE on journal" in done.stderr

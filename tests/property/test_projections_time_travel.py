@@ -1,0 +1,199 @@
+"""Time travel: any cut of the books is what a naive fold of the event store gives, and a final one never changes."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from itertools import count
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from ledger.domain.commands import CreateAccount, Deposit, Transfer
+from ledger.engine.execute import execute
+from ledger.engine.submission import Submission
+from ledger.store import event_store, history, journal
+from projections import steps, time_travel
+from projections.money import movements
+from projections.time_travel import Cut
+from tests.read_world import (
+    open_accounts,
+    order_everything,
+    projector,
+    random_commands,
+    relay,
+    submit,
+    wait_until_applied,
+)
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("clean_stores")
+MICROSECOND = timedelta(microseconds=1)
+AHEAD = timedelta(days=1)
+
+
+def a_history() -> None:
+    ids = open_accounts(6)
+    submit(*random_commands(ids, 60))
+    order_everything()
+    opened = journal.read(0)[0].event.recorded_at
+    for number, command in enumerate(random_commands(ids, 20, seed=2)):
+        # Some count for earlier than they were written down.
+        execute(
+            [Submission(command, actor="tester", effective_at=opened + number * MICROSECOND if number % 2 else None)]
+        )
+    order_everything()
+    with projector():
+        wait_until_applied()
+
+
+def folded(cut: Cut) -> dict[str, int]:
+    """Return the balances at a cut, the slow way."""
+    balances: dict[str, int] = defaultdict(int)
+    for movement in movements(journal.read(0)):
+        event = movement.sequenced.event
+        if (
+            (cut.position is None or movement.sequenced.position <= cut.position)
+            and (cut.recorded_at is None or event.recorded_at <= cut.recorded_at)
+            and (cut.effective_at is None or event.effective_at <= cut.effective_at)
+        ):
+            balances[event.aggregate_id] += movement.amount_minor
+    return dict(balances)
+
+
+def test_every_cut_is_what_folding_the_event_store_gives() -> None:
+    submit(CreateAccount("first", "First", "USD", Decimal(1)))
+    order_everything()
+    a_history()
+    events = journal.read(0)
+    for sequenced in events[::7]:
+        recorded, effective = sequenced.event.recorded_at, sequenced.event.effective_at
+        for cut in (
+            Cut(recorded_at=recorded), Cut(recorded_at=recorded - MICROSECOND), Cut(effective_at=effective),
+            Cut(effective_at=effective - MICROSECOND), Cut(position=sequenced.position),
+            Cut(recorded_at=recorded, effective_at=effective - MICROSECOND),
+        ):  # fmt: skip
+            books = time_travel.books(cut)
+            assert {b.account_id: b.balance_minor for b in books.balances} == folded(cut), cut
+            is_whole_command = cut.position is None or sequenced.command_index + 1 == sequenced.command_size
+            if is_whole_command:
+                assert all(total.accounts_minor + total.external_minor == 0 for total in books.totals), cut
+
+
+def test_before_the_first_event_the_books_are_empty_and_final() -> None:
+    a_history()
+    first = journal.read(0)[0].event.recorded_at
+    wait_for(lambda: history.backlog().is_settled(first), "the first event is older than any commit can be late")
+    books = time_travel.books(Cut(recorded_at=first - MICROSECOND))
+    assert (books.balances, books.totals, books.is_final) == ([], [], True)
+
+
+def test_the_future_and_what_only_counts_are_never_final() -> None:
+    a_history()
+    now = datetime.now(UTC)
+    assert not time_travel.books(Cut(recorded_at=now + AHEAD)).is_final
+    assert not time_travel.books(Cut()).is_final
+    assert not time_travel.books(Cut(effective_at=now - AHEAD)).is_final
+    assert not time_travel.books(Cut(position=journal.head().position + 1)).is_final
+    assert time_travel.books(Cut(position=journal.head().position)).is_final
+
+
+def test_an_instant_that_the_read_model_has_not_reached_is_not_final() -> None:
+    a_history()
+    submit(Deposit("acc-0", Decimal(1)))
+    head = order_everything()  # and no projector runs
+    recorded_at = journal.read(head - 1)[0].event.recorded_at
+    wait_for(lambda: history.backlog().is_settled(recorded_at), "it is settled in the event store")
+    assert not time_travel.books(Cut(recorded_at=recorded_at)).is_final
+
+
+def test_a_final_answer_never_changes_while_writers_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that answers become final while the test runs: nothing commits half a second after its recorded_at.
+    monkeypatch.setattr(event_store, "FINAL_AFTER", timedelta(seconds=0.5))
+    monkeypatch.setattr(history, "FINAL_AFTER", timedelta(seconds=0.5))
+    ids = open_accounts(6)
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        for seed in count(number * 1000):
+            if stop.is_set():
+                return
+            submit(*random_commands(ids, 4, seed))
+
+    answers: dict[Cut, tuple[object, ...]] = {}
+    final_twice = 0
+    with relay(), projector():
+        writers = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
+        for writer in writers:
+            writer.start()
+        try:
+            deadline = datetime.now(UTC) + timedelta(seconds=6)
+            while datetime.now(UTC) < deadline:
+                now = datetime.now(UTC)
+                for cut in [*answers, *(Cut(recorded_at=now - timedelta(seconds=age)) for age in (0.2, 0.5, 0.6, 1))]:
+                    books = time_travel.books(cut)
+                    said = (tuple(books.balances), tuple(books.totals))
+                    if cut in answers:
+                        assert said == answers[cut], cut
+                        final_twice += 1
+                    elif books.is_final and len(answers) < 20:
+                        answers[cut] = said
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+        order_everything()
+        wait_until_applied()
+        for cut, said in answers.items():
+            books = time_travel.books(cut)
+            assert (tuple(books.balances), tuple(books.totals)) == said
+    assert len(answers) > 3, "answers became final while writers ran"
+    assert final_twice > 10, "and were asked for again"
+
+
+def test_the_difference_between_two_instants_names_the_accounts() -> None:
+    a, b, _ = open_accounts(3)
+    order_everything()
+    before = journal.read(0)[-1].event.recorded_at
+    submit(Transfer(a, b, Decimal(3)))
+    order_everything()
+    with projector():
+        wait_until_applied()
+    found = time_travel.changes(time_travel.books(Cut(recorded_at=before)), time_travel.books(Cut()))
+    assert [(c.account_id, c.after_minor - c.before_minor) for c in found] == [(a, -300), (b, 300)]
+
+
+def test_one_account_at_any_microsecond_with_the_step_before_and_after() -> None:
+    submit(CreateAccount("a", "Ann", "USD"))
+    submit(Deposit("a", Decimal(1)))
+    submit(Deposit("a", Decimal(2)))
+    one, two, three = history.events_of("a", [1, 2, 3]).values()
+    at_two = steps.step_at("a", two.recorded_at)
+    assert (at_two.before, at_two.event, at_two.after) == (one, two, three)
+    assert steps.step_at("a", three.recorded_at - MICROSECOND).event == two
+    nothing = steps.step_at("a", one.recorded_at - MICROSECOND)
+    assert (nothing.before, nothing.event, nothing.after) == (None, None, one)
+    assert steps.step_at("a", three.recorded_at + AHEAD).is_final is False
+    assert steps.step_to("a", 2) == steps.Step(two, one, three, True)
+    assert steps.step_to("a", 9).is_final is False
+
+
+def test_the_command_shows_books_and_steps_and_refuses_an_instant_without_an_offset() -> None:
+    a_history()
+    assert "Trial balance (final)" in call("--position", "30")
+    assert "acc-0" in call("--position", "30")
+    assert "accounts differ" in call("--at", "2020-01-01T00:00:00Z", "--compare-to", "2999-01-01T00:00:00+02:00")
+    assert "AccountCreated" in call("--account", "acc-0", "--account-version", "1")
+    with pytest.raises(CommandError, match="offset"):
+        call("--at", "2026-01-01T00:00:00")
+    with pytest.raises(CommandError, match="--account"):
+        call("--account-version", "3")
+
+
+def call(*arguments: str) -> str:
+    printed = StringIO()
+    call_command("time_travel", *arguments, stdout=printed)
+    return printed.getvalue()

@@ -1,0 +1,50 @@
+"""One URL a database: it decides the backend, the role, and nothing is lost on the way to the driver."""
+
+from __future__ import annotations
+
+import pytest
+
+from chronicle.databases import database, lower_cockroachdb_minimum
+
+
+@pytest.mark.parametrize(
+    ("url", "engine"),
+    [
+        ("cockroachdb://root@db:26257/ledger", "django_cockroachdb"),
+        ("postgresql://app@db/ledger", "django.db.backends.postgresql"),
+        ("postgres://app@db/ledger", "django.db.backends.postgresql"),
+    ],
+)
+def test_the_scheme_decides_the_backend(url: str, engine: str) -> None:
+    assert database(url)["ENGINE"] == engine
+
+
+def test_everything_of_a_url_reaches_the_driver() -> None:
+    entry = database("cockroachdb://app:s%40crt@db:26257/ledger?sslmode=verify-full&sslrootcert=/certs/ca.crt")
+    assert (entry["NAME"], entry["USER"], entry["PASSWORD"]) == ("ledger", "app", "s@crt")
+    assert (entry["HOST"], entry["PORT"]) == ("db", "26257")
+    assert entry["OPTIONS"] == {"sslmode": "verify-full", "sslrootcert": "/certs/ca.crt"}
+
+
+def test_a_socket_folder_is_a_host() -> None:
+    assert database("postgresql://postgres@/portal?host=/run/pg")["HOST"] == "/run/pg"
+
+
+def test_another_users_connection_takes_the_role() -> None:
+    assert (
+        database("cockroachdb://root@db/ledger", role="chronicle_app")["OPTIONS"]["options"] == "-c role=chronicle_app"
+    )
+    kept = database("postgresql://o@db/x?options=-c%20lock_timeout%3D5s", role="chronicle_app")["OPTIONS"]["options"]
+    assert kept == "-c lock_timeout=5s -c role=chronicle_app"
+
+
+def test_the_roles_own_connection_has_it_already() -> None:
+    assert "options" not in database("postgresql://chronicle_app@db/ledger", role="chronicle_app")["OPTIONS"]
+
+
+def test_the_minimum_version_of_cockroachdb_can_be_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django_cockroachdb.features import DatabaseFeatures
+
+    monkeypatch.setattr(DatabaseFeatures, "minimum_database_version", DatabaseFeatures.minimum_database_version)
+    lower_cockroachdb_minimum((22, 1))
+    assert DatabaseFeatures.minimum_database_version == (22, 1)

@@ -1,0 +1,104 @@
+"""Deciding again agrees with deciding, for every command, and disagrees with what was never decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from ledger.domain import commands as c
+from ledger.domain.account import Account, evolve
+from ledger.domain.decide import Context, Decided, decide
+from ledger.domain.events import to_data
+from ledger.domain.instants import format_instant
+from ledger.domain.judge import _COMMAND_OF, Recorded, judge
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ID = "6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11"
+LATER = NOW + timedelta(days=1)
+
+
+def account(currency: str = "USD", balance_minor: int = 10_000, **fields: object) -> Account:
+    opened = Account(owner_name="Ann", currency=currency, opened_at="2026-01-01T00:00:00.000000Z")
+    return replace(opened, balance_minor=balance_minor, **fields)  # type: ignore[arg-type]
+
+
+def with_hold(expires_at: datetime | None) -> Account:
+    (placed,) = decide(
+        c.PlaceHold("a", Decimal(5), "", expires_at), {"a": account()}, context(NOW - timedelta(hours=1))
+    )
+    return evolve(account(), placed.event, format_instant(NOW))
+
+
+def context(now: datetime = NOW) -> Context:
+    return Context(ID, now, now)
+
+
+CASES: dict[c.Command, dict[str, Account | None]] = {
+    c.CreateAccount("a", "Ann", "USD", Decimal("1.50")): {"a": None},
+    c.CreateAccount("a", "Ann", "JPY"): {"a": None},
+    c.Deposit("a", Decimal("0.10"), "pay"): {"a": account()},
+    c.Withdraw("a", Decimal(100)): {"a": account()},
+    c.Transfer("a", "b", Decimal(7), "rent"): {"a": account(), "b": account()},
+    c.MultiTransfer((c.Leg("a", Decimal(3)), c.Leg("b", Decimal(4))), (c.Leg("d", Decimal(7)),), "split"): {
+        "a": account(), "b": account(), "d": account()},
+    c.Exchange("a", "b", Decimal(10), Decimal("9.21")): {"a": account(), "b": account("EUR")},
+    c.Exchange("a", "b", Decimal(3), Decimal(1000)): {"a": account(), "b": account("JPY")},
+    c.FreezeAccount("a", "court order"): {"a": account()},
+    c.UnfreezeAccount("a", "lifted"): {"a": account(status="frozen")},
+    c.CloseAccount("a", "moved"): {"a": account(balance_minor=0)},
+    c.SetOverdraftLimit("a", Decimal("12.30"), "agreed"): {"a": account()},
+    c.PlaceHold("a", Decimal(5), "hotel", LATER): {"a": account()},
+    c.PlaceHold("a", Decimal(5)): {"a": account()},
+    c.CaptureHold("a", ID, Decimal(2), "part"): {"a": with_hold(LATER)},
+    c.CaptureHold("a", ID): {"a": with_hold(None)},
+    c.ReleaseHold("a", ID, "cancelled"): {"a": with_hold(None)},
+    c.ExpireHold("a", ID): {"a": with_hold(NOW - timedelta(minutes=1))},
+}  # fmt: skip
+
+
+def recorded(decided: list[Decided]) -> list[Recorded]:
+    return [Recorded(d.aggregate_id, type(d.event).__name__, d.event.schema_version, to_data(d.event)) for d in decided]
+
+
+def judged(command: c.Command, events: list[Recorded], state: dict[str, Account | None]) -> str | None:
+    return judge(c.type_of[type(command)], events, state, ID, format_instant(NOW), format_instant(NOW))
+
+
+@pytest.mark.parametrize("command", CASES, ids=lambda command: type(command).__name__)
+def test_what_the_rules_led_to_is_judged_legal(command: c.Command) -> None:
+    state = CASES[command]
+    assert judged(command, recorded(decide(command, state, context())), state) is None
+
+
+def test_every_command_can_be_judged_and_has_a_case() -> None:
+    assert set(_COMMAND_OF) == set(c.type_of.values())
+    assert {type(command) for command in CASES} == set(c.type_of)
+
+
+@pytest.mark.parametrize("command", [case for case in CASES if isinstance(case, c.Withdraw | c.Transfer | c.PlaceHold)],
+                         ids=lambda command: type(command).__name__)  # fmt: skip
+def test_money_that_was_not_there_is_judged_illegal(command: c.Command) -> None:
+    events = recorded(decide(command, CASES[command], context()))
+    poor = {id_: account(balance_minor=1) for id_ in CASES[command]}
+    assert (judged(command, events, poor) or "").startswith("insufficient_funds")
+
+
+def test_a_transfer_that_arrives_as_more_than_it_left_is_judged_illegal() -> None:
+    command, state = c.Transfer("a", "b", Decimal(7)), {"a": account(), "b": account()}
+    out, into = recorded(decide(command, state, context()))
+    assert "leads to" in (judged(command, [out, replace(into, data={**into.data, "amount_minor": 701})], state) or "")
+
+
+def test_what_no_command_leads_to_is_judged_illegal() -> None:
+    state = {"a": account()}
+    event = Recorded("a", "MoneyMultiplied", 1, {})
+    assert "no command of this ledger" in (
+        judge("deposit", [event], state, ID, format_instant(NOW), format_instant(NOW)) or ""
+    )
+    legal = recorded(decide(c.Deposit("a", Decimal(1)), state, context()))
+    assert "no command of this ledger" in (
+        judge("gift", legal, state, ID, format_instant(NOW), format_instant(NOW)) or ""
+    )
