@@ -34,6 +34,7 @@ from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refu
 
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _event_type = column("Type", lambda row: event_badge(row.event_type))
+_punctual = column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good"))
 
 
 def _aggregate(row: Any) -> SafeString:
@@ -136,7 +137,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
                     column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
                     instant_column("sequenced_at", "Sequenced at (UTC)"),
                 ),
-                column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good")),
+                _punctual,
             ),
         ),
         ("Evidence", (hash_column("event_hash", "Event hash"), hash_column("running_hash", "Running hash"))),
