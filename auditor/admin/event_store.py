@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -15,6 +16,7 @@ from auditor.admin.filters import EventTypeFilter, LateFilter
 from auditor.admin.formats import (
     NOTHING,
     account_link,
+    anchor,
     badge,
     column,
     event_badge,
@@ -32,6 +34,7 @@ from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refu
 
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _event_type = column("Type", lambda row: event_badge(row.event_type))
+_punctual = column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good"))
 
 
 def _aggregate(row: Any) -> SafeString:
@@ -63,8 +66,9 @@ class EventAdmin(ReadOnlyAdmin):
         (
             "Event",
             (
-                "event_id", _event_type, column("Account", _aggregate), "version", column("Position", _position),
-                "schema_version", _recorded_at, instant_column("effective_at", "Effective at (UTC)"),
+                ("event_id", _event_type), (column("Account", _aggregate), "version"),
+                (column("Position", _position), "schema_version"),
+                (_recorded_at, instant_column("effective_at", "Effective at (UTC)")),
             ),
         ),
         (
@@ -85,6 +89,7 @@ class EventAdmin(ReadOnlyAdmin):
         links = [list_link("ledger_event", "The account's events", aggregate_id=obj.aggregate_id)]
         if obj.position is not None:
             links.append(link("ledger_journalentry_change", obj.position, f"Journal entry {obj.position}"))
+            links.append(anchor(reverse("event-proof", args=[obj.event_id]), "Proof of inclusion"))
         if transfer_id := obj.data.get("transfer_id"):
             links.append(link("projections_transfer_change", transfer_id, "Transfer"))
         return [*links, *_events_of_command(obj), live_link(obj.aggregate_id)]
@@ -126,10 +131,13 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         (
             "Journal entry",
             (
-                "position", _event_type, column("Account", _aggregate), "version",
-                column("Event", lambda entry: link("ledger_event_change", entry.event_id)),
-                "command_id", column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
-                instant_column("sequenced_at", "Sequenced at (UTC)"), "is_late",
+                ("position", _event_type), (column("Account", _aggregate), "version"),
+                column("Event", lambda entry: link("ledger_event_change", entry.event_id)), "command_id",
+                (
+                    column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
+                    instant_column("sequenced_at", "Sequenced at (UTC)"),
+                ),
+                _punctual,
             ),
         ),
         ("Evidence", (hash_column("event_hash", "Event hash"), hash_column("running_hash", "Running hash"))),

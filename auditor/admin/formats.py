@@ -85,22 +85,22 @@ def event_badge(event_type: str) -> SafeString:
     return badge(event_type, f"event {event_type}")
 
 
-def _anchor(url: str, text: Any) -> SafeString:
+def anchor(url: str, text: Any) -> SafeString:
     return format_html('<a class="ledger-link" href="{}">{}</a>', url, text)
 
 
 def link(page: str, key: Any, text: Any = None) -> SafeString:
     """Return a link to one row's page in the portal; `page` is such as `projections_account_change`."""
-    return _anchor(reverse(f"admin:{page}", args=[quote(key)]), key if text is None else text)
+    return anchor(reverse(f"admin:{page}", args=[quote(key)]), key if text is None else text)
 
 
 def list_link(model: str, text: str, **filters: Any) -> SafeString:
     """Return a link to a model's list, narrowed; `model` is such as `projections_account`."""
-    return _anchor(f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}", text)
+    return anchor(f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}", text)
 
 
 def live_link(aggregate_id: str) -> SafeString:
-    return _anchor(f"{reverse('admin:live')}?{urlencode({'aggregate_id': aggregate_id})}", "Live events")
+    return anchor(f"{reverse('admin:live')}?{urlencode({'aggregate_id': aggregate_id})}", "Live events")
 
 
 def account_link(account_id: str) -> SafeString:

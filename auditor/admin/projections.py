@@ -10,6 +10,7 @@ from auditor.admin.formats import account_link, badge, column, event_badge, hash
 from projections.models import Checkpoint, ParkedEvent
 
 _position = column("Position", lambda row: link("ledger_journalentry_change", row.position))
+_why = column("Why", lambda parked: badge("cause", "danger") if parked.is_cause else badge("waits behind one"))
 _projection_state = column(
     "State", lambda checkpoint: badge("stopped", "danger") if checkpoint.alarm else badge("running", "good")
 )
@@ -44,7 +45,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
         column("Projection", lambda parked: parked.projection), _position,
         column("Type", lambda parked: event_badge(parked.event_type)),
         column("Account", lambda parked: account_link(parked.aggregate_id)),
-        column("Why", lambda parked: badge("cause", "danger") if parked.is_cause else badge("waits behind one")),
+        _why,
         column("Reason", lambda parked: parked.reason), "attempts", instant_column("parked_at", "Parked at (UTC)"),
     )  # fmt: skip
     detail = (
@@ -53,7 +54,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
             (
                 "projection", _position, column("Event", lambda parked: link("ledger_event_change", parked.event_id)),
                 column("Type", lambda parked: event_badge(parked.event_type)),
-                column("Account", lambda parked: account_link(parked.aggregate_id)), "is_cause", "reason", "attempts",
+                column("Account", lambda parked: account_link(parked.aggregate_id)), _why, "reason", "attempts",
                 instant_column("parked_at", "Parked at (UTC)"),
             ),
         ),

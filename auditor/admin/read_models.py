@@ -35,6 +35,7 @@ TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "com
 _status = column("Status", lambda row: badge(row.status, TONE_BY_STATUS.get(row.status, "plain")))
 _kind = column("Kind", lambda line: badge(line.kind.replace("_", " ")))
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
+_side = column("Side", lambda posting: badge("outside" if posting.is_external else "account"))
 _position = column("Position", lambda row: link("ledger_journalentry_change", row.position))
 _amount = money_column("amount_minor", "Amount")
 _signed_amount = money_column("amount_minor", "Amount", signed=True)
@@ -64,10 +65,11 @@ class AccountAdmin(ReadOnlyAdmin):
         (
             "Account",
             (
-                "account_id", "owner_name", _status, money_column("balance_minor", "Balance"),
-                money_column("held_minor", "Held"), money_column("overdraft_limit_minor", "Overdraft limit"),
-                _AVAILABLE, "version", _position, instant_column("opened_at", "Opened at (UTC)"),
-                instant_column("updated_at", "Last event at (UTC)"),
+                ("account_id", "owner_name"), (_status, "version"),
+                (money_column("balance_minor", "Balance"), _AVAILABLE),
+                (money_column("held_minor", "Held"), money_column("overdraft_limit_minor", "Overdraft limit")),
+                (instant_column("opened_at", "Opened at (UTC)"), instant_column("updated_at", "Last event at (UTC)")),
+                (_position,),
             ),
         ),
     )  # fmt: skip
@@ -130,12 +132,13 @@ class TransactionAdmin(ReadOnlyAdmin):
         (
             "Transaction",
             (
-                column("Account", lambda line: account_link(line.account_id)), "version", _kind, _signed_amount,
-                money_column("balance_minor", "Balance after"),
-                column("Counter-account", lambda line: account_link(line.counter_account)), "description",
-                _recorded_at, instant_column("effective_at", "Effective at (UTC)"), _position,
-                column("Event", lambda line: link("ledger_event_change", line.event_id)),
-                column("Transfer", lambda line: _transfer_link(line.transfer_id)),
+                (column("Account", lambda line: account_link(line.account_id)), "version"),
+                (_kind, column("Counter-account", lambda line: account_link(line.counter_account))),
+                (_signed_amount, money_column("balance_minor", "Balance after")),
+                ("description", _position),
+                (_recorded_at, instant_column("effective_at", "Effective at (UTC)")),
+                (column("Event", lambda line: link("ledger_event_change", line.event_id)),),
+                (column("Transfer", lambda line: _transfer_link(line.transfer_id)),),
             ),
         ),
     )  # fmt: skip
@@ -171,9 +174,11 @@ class TransferAdmin(ReadOnlyAdmin):
             "Transfer",
             (
                 "transfer_id",
-                column("From", lambda transfer: account_link(transfer.from_account_id)),
-                column("To", lambda transfer: account_link(transfer.to_account_id)),
-                _amount, _status, "description", _recorded_at, _position,
+                (
+                    column("From", lambda transfer: account_link(transfer.from_account_id)),
+                    column("To", lambda transfer: account_link(transfer.to_account_id)),
+                ),
+                (_amount, _status), ("description", _position), (_recorded_at,),
                 column("Withdrawn by", lambda transfer: link("ledger_event_change", transfer.withdrawn_event_id)),
                 column("Deposited by", lambda transfer: link("ledger_event_change", transfer.deposited_event_id)),
             ),
@@ -192,7 +197,7 @@ class PostingAdmin(ReadOnlyAdmin):
     hint = "Both sides of every movement, the outside world's included; those of a command sum to zero."
     list_display = (
         "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
-        _signed_amount, column("Side", lambda posting: badge("outside" if posting.is_external else "account")),
+        _signed_amount, _side,
         _recorded_at,
     )  # fmt: skip
     detail = (
@@ -200,7 +205,7 @@ class PostingAdmin(ReadOnlyAdmin):
             "Posting",
             (
                 "posting_id", _position, column("Account", lambda posting: account_link(posting.account_id)),
-                _signed_amount, "is_external", "command_id", _recorded_at,
+                _signed_amount, _side, "command_id", _recorded_at,
                 instant_column("effective_at", "Effective at (UTC)"),
             ),
         ),

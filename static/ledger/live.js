@@ -18,7 +18,7 @@ const head = document.getElementById("live-head");
 useDecimals(JSON.parse(document.getElementById("decimals").textContent));
 
 const feed = new LedgerFeed(page.dataset.socket, {
-  after: Number(page.dataset.after),
+  after: page.dataset.after === "" ? null : Number(page.dataset.after),
   eventType: page.dataset.eventType,
   aggregateId: page.dataset.aggregateId,
 });

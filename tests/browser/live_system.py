@@ -75,6 +75,13 @@ class LiveSystem:
             process.wait()
             raise
 
+    def freeze(self, name: str) -> None:
+        """Let a process stand still with its connections open."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self._processes[name].send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         for name in reversed(list(self._processes)):
             self.stop_process(name)

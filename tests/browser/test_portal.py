@@ -106,22 +106,21 @@ def test_every_event_appears_once_and_in_order_while_the_line_is_cut_three_times
             live_system.stop_process("web")
             expect(page.locator("[data-state=reconnecting]")).to_be_visible()
         elif cut == 2:
-            # The network forgets the connection and tells nobody; only the silence shows it.
-            _freeze_socket(page)
+            # Nobody says that the line is dead; only the silence shows it.
+            live_system.freeze("web")
+            expect(page.locator("[data-state=reconnecting]")).to_be_visible()
         deposit(account, 25)
         if cut == 0:
             page.context.set_offline(False)
         elif cut == 1:
             live_system.start_process("web")
+        elif cut == 2:
+            live_system.thaw("web")
         shows(page, settled())
     assert positions(page)[:200] == list(range(start + 200, start, -1))
     live(page)
     # What a browser itself says of a line that is cut is meant here.
     watched.console = [line for line in watched.console if "WebSocket connection to" not in line]
-
-
-def _freeze_socket(page: Page) -> None:
-    page.evaluate("window.dispatchEvent(new Event('online'))")
 
 
 def test_pausing_loses_nothing_however_much_comes(open_page: OpenPage) -> None:
@@ -182,6 +181,17 @@ def test_a_row_opens_by_keyboard_into_the_whole_event(open_page: OpenPage) -> No
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == shown
     button.press("Enter")
     expect(page.locator(".ledger-detail")).to_have_count(0)
+
+
+def test_the_menu_opens_by_keyboard_on_a_phone(open_page: OpenPage) -> None:
+    page = open_page(LIVE, viewport=PHONE)
+    live(page)
+    menu = page.locator("#nav-sidebar")
+    expect(menu).not_to_be_visible()
+    page.get_by_role("button", name="Menu", exact=True).press("Enter")
+    expect(menu.get_by_role("link", name="Journal")).to_be_visible()
+    page.get_by_role("button", name="Close the menu").press(" ")
+    expect(menu).not_to_be_visible()
 
 
 def test_a_session_that_ends_is_said_and_not_retried(open_page: OpenPage, watched: Watched) -> None:

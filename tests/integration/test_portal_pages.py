@@ -56,7 +56,7 @@ def test_the_dashboard_is_right_without_a_script(auditor: Client) -> None:
     assert "USD US Dollar $1,235.00 2 accounts" in front
     assert "Journal position 6 events, gapless from 1" in front
     assert "Balanced every sum agrees" in front
-    assert "0 behind" in front
+    assert "0 events behind" in front
 
 
 def test_an_account_shows_its_money_and_its_newest_transactions(auditor: Client) -> None:
