@@ -99,12 +99,18 @@ class Feed:
             self._task.result()
 
     async def _run(self) -> None:
+        stop = asyncio.Event()
+        follower: asyncio.Task[None] | None = None
         try:
             await self._begin()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(follow_stream(self._take, self._note_stream, lambda: self.position))
-                group.create_task(self._poll())
+            follower = asyncio.create_task(follow_stream(self._take, self._note_stream, lambda: self.position, stop))
+            await self._poll(follower)
         finally:
+            stop.set()
+            while follower is not None and not follower.done():
+                # Asked again, because asyncio.wait_for may lose a cancellation (fixed in Python 3.12).
+                follower.cancel()
+                await asyncio.wait([follower], timeout=POLL_S)
             # The task itself is done only after this; whoever wakes asks it then.
             asyncio.get_running_loop().call_soon(self._announce_all)
 
@@ -113,16 +119,17 @@ class Feed:
         while not await self._fill():  # noqa: ASYNC110 (there is nothing to wait for but the time of the next try)
             await asyncio.sleep(POLL_S)
 
-    async def _poll(self) -> None:
+    async def _poll(self, follower: asyncio.Task[None]) -> None:
         read_at = 0.0
         loop = asyncio.get_running_loop()
-        while True:
+        while not follower.done():
             await self._fill()
             if loop.time() >= read_at + POLL_S:
                 read_at = loop.time()
                 self._status = await in_thread(read_status, self._is_stream_connected)
                 self._status_news = _announce(self._status_news)
             await asyncio.sleep(POLL_S if self._is_stream_connected else POLL_WITHOUT_STREAM_S)
+        follower.result()  # it goes on for ever, or fails
 
     async def _fill(self) -> bool:
         """Come to the journal's head, if it answers. What is too far behind to be kept anyway is left out."""

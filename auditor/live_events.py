@@ -62,12 +62,14 @@ def from_sequenced(sequenced: Sequenced) -> LiveEvent:
     return LiveEvent(sequenced.position, event.event_type, event.aggregate_id, encode(sequenced))
 
 
-async def follow_stream(take: Take, note_connected: NoteConnected, position: Callable[[], int]) -> None:
-    """Hand over batches from the stream as they arrive, for ever, beginning after `position()` each time anew."""
-    while True:
+async def follow_stream(
+    take: Take, note_connected: NoteConnected, position: Callable[[], int], stop: asyncio.Event
+) -> None:
+    """Hand over batches from the stream as they arrive, beginning after `position()` each time anew, until `stop`."""
+    while not stop.is_set():
         try:
             async with connected("live feed") as client:
-                await _follow(client, take, note_connected, position())
+                await _follow(client, take, note_connected, position(), stop)
         except LOST as error:
             log.warning("the stream is away", error=str(error) or type(error).__name__)
         finally:
@@ -75,11 +77,11 @@ async def follow_stream(take: Take, note_connected: NoteConnected, position: Cal
         await asyncio.sleep(RETRY_S)
 
 
-async def _follow(client: Client, take: Take, note_connected: NoteConnected, after: int) -> None:
+async def _follow(client: Client, take: Take, note_connected: NoteConnected, after: int, stop: asyncio.Event) -> None:
     js = client.jetstream(timeout=API_TIMEOUT_S)
     consumer = await js.add_consumer(STREAM, _config(after))
     async with ContinuousPull(client, consumer.name) as pull:
-        while True:
+        while not stop.is_set():
             note_connected(client.is_connected)
             messages = await pull.batch(WAIT_S)
             try:

@@ -5,11 +5,12 @@ Channels' default is one thread for the whole process, behind which every client
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from channels.db import database_sync_to_async
+from django.db import close_old_connections
 
 # More would take the event store's pooled connections from those who write.
 THREADS = 3
@@ -17,5 +18,10 @@ _executor = ThreadPoolExecutor(THREADS, thread_name_prefix="portal")
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a function that asks a database in one of the portal's threads."""
-    return await database_sync_to_async(function, thread_sensitive=False, executor=_executor)(*arguments)
+    """Run a function that asks a database in one of the portal's threads; their connections are kept."""
+    return await asyncio.get_running_loop().run_in_executor(_executor, _with_connections, function, arguments)
+
+
+def _with_connections(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    close_old_connections()
+    return function(*arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -40,6 +41,7 @@ class ReadOnlyAdmin(ModelAdmin):
     actions = None
     paginator = KeysetPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # they count
     list_per_page = PER_PAGE
     list_max_show_all = 0
     # Only the keyset's order has an index.

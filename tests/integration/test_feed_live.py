@@ -199,7 +199,7 @@ async def test_a_feed_that_fails_tells_its_subscribers_and_the_next_one_starts_i
     async with relaying():
         with monkeypatch.context() as patch:
             patch.setattr(feed_module, "read_status", fail)
-            with pytest.raises(ExceptionGroup):
+            with pytest.raises(RuntimeError, match="a mistake"):
                 async with feed.running(), asyncio.timeout(DEADLINE_S):
                     await feed.wait_for_events(10**9)
         async with feed.running():

@@ -147,6 +147,9 @@ def test_a_list_narrowed_to_an_account_has_its_rows_only(auditor: Client) -> Non
     assert [entry.event_type for entry in by_type] == ["AccountCreated"] * 2
     by_currency = auditor.get(page(Account, "changelist"), {"currency": "USD"}).context["cl"].result_list
     assert len(by_currency) == 2
+    with CaptureQueriesContext(connections["event_store"]) as queries:
+        auditor.get(page(JournalEntry, "changelist"), {"_facets": "True"})
+    assert "COUNT(" not in " ".join(query["sql"] for query in queries).upper()
 
 
 def test_every_answer_forbids_scripts_and_requests_from_elsewhere(auditor: Client) -> None:
