@@ -50,6 +50,14 @@ DISABLE_COCKROACHDB_TELEMETRY = True
 if minimum := env.str("CHRONICLE_COCKROACHDB_MINIMUM", ""):
     lower_cockroachdb_minimum(tuple(int(part) for part in minimum.split(".")))
 
+# --- logging -----------------------------------------------------------------------------------------
+# What a caller got wrong is the caller's answer, not an event of the server: no line, and no traceback.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "ERROR"}},
+}
+
 # --- the ledger --------------------------------------------------------------------------------------
 # Currencies beyond ISO 4217, as "CODE:decimals,CODE:decimals".
 CHRONICLE_CURRENCIES = {

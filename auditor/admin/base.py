@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import ShowFacets
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
@@ -19,6 +19,12 @@ from auditor.admin.keyset import AFTER, KeysetChangeList, KeysetPaginator
 from auditor.permissions import may_read
 
 PER_PAGE = 50
+
+
+def refuse_null_bytes(*texts: str) -> None:
+    """Refuse what no text in PostgreSQL can hold, before it is asked for. Answered with 400."""
+    if any("\x00" in text for text in texts):
+        raise SuspiciousOperation("a null byte is part of no name here")
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -93,6 +99,7 @@ class ReadOnlyAdmin(ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        refuse_null_bytes(object_id)
         obj = self.get_object(request, object_id) if self.has_view_permission(request) else None
         if obj is not None and request.method == "GET":
             if subject := self.subject(obj):
@@ -106,6 +113,7 @@ class ReadOnlyAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
+        refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
         for kind, subject_id in self._subjects_of_list(request):
             access_log.record(request.user, kind, subject_id, request.get_full_path())
         return super().changelist_view(request, extra_context)

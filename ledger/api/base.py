@@ -11,17 +11,18 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from rest_framework import exceptions
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ledger.api.authentication import MayRead, TokenAuthentication
+from ledger.api.authentication import MayRead, believed
 from ledger.api.body import StrictJsonParser, StrictRequest
 
 T = TypeVar("T")
@@ -64,10 +65,11 @@ class ApiView(APIView):
         self.request = admitted = self.initialize_request(request, *args, **kwargs)
         self.headers = self.default_response_headers
         try:
-            if TokenAuthentication.is_believed(request):
-                self._admit(admitted)
+            if sign_in := believed(request):
+                admitted.user, admitted.auth = sign_in.user, sign_in
+                self._check(admitted)
             else:
-                await in_thread(self._admit, admitted)
+                await in_thread(self._authenticate_and_check, admitted)
             response = self._handler(admitted)(admitted, *args, **kwargs)
             if inspect.isawaitable(response):
                 response = await response
@@ -84,8 +86,16 @@ class ApiView(APIView):
             parser_context=self.get_parser_context(request),
         )
 
-    def _admit(self, request: Request) -> None:
+    def _authenticate_and_check(self, request: Request) -> None:
         self.perform_authentication(request)
+        self._check(request)
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if not request.user.is_authenticated:
+            raise exceptions.NotAuthenticated
+        raise exceptions.PermissionDenied(message, code)
+
+    def _check(self, request: Request) -> None:
         self.check_permissions(request)
         self.check_throttles(request)
 

@@ -59,13 +59,15 @@ class Relay:
             self._nudged.set()
 
         await self._client.subscribe(NUDGE_SUBJECT, cb=wake)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._publish_for_ever())
-            group.create_task(self._sequence_for_ever())
-            group.create_task(self._tree.run(self._stop))
-        await self._tree.close()
-        self._thread.submit(self._resources.close).result()
-        self._thread.shutdown()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._publish_for_ever())
+                group.create_task(self._sequence_for_ever())
+                group.create_task(self._tree.run(self._stop))
+        finally:
+            await self._tree.close()
+            self._thread.submit(self._resources.close).result()
+            self._thread.shutdown()
 
     async def _sequence_for_ever(self) -> None:
         failures = 0

@@ -55,9 +55,12 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
+        # One turn of the loop: whatever else has arrived is then queued in one go, before the writer wakes up.
+        await asyncio.sleep(0)
         self._enqueue(_Entry(submission, future, loop))
         try:
-            return await asyncio.wait_for(future, ANSWER_S_MAX)
+            async with asyncio.timeout(ANSWER_S_MAX):
+                return await future
         except TimeoutError:
             raise _no_answer() from None
 

@@ -75,8 +75,9 @@ Outcome = Accepted | Rejected
 
 def _json(value: Any) -> Any:
     if isinstance(value, Decimal):
-        # 5, 5.0 and 5.00 are the same amount, so they are the same request.
-        return format(value.normalize(), "f")
+        # 5, 5.0 and 5.00 are the same amount, so they are the same request. Not normalize(), which rounds.
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, datetime):
         return format_instant(value)
     if isinstance(value, tuple):

@@ -92,11 +92,13 @@ def sequence(conn: psycopg.Connection[Any], drained_at: datetime | None) -> Step
     with translated(committing=True), conn.pipeline(), conn.transaction():
         clock = conn.execute(sql.NOW)  # before the rows are taken, or a fresh command could seem late
         rows = conn.execute(sql.TAKE_OUTBOX, (COMMANDS_PER_STEP_MAX,), binary=True)
+        # Asked, because few rows or none may also mean that another relay took those this one had chosen.
+        left_behind = conn.execute(sql.ANY_IN_OUTBOX)
         last = conn.execute(sql.JOURNAL_HEAD).fetchone()
         before = Head(*last) if last else Head()
         (now,) = clock.fetchone() or (None,)
         taken = sorted(rows.fetchall(), key=lambda row: (row[1], row[0]))  # RETURNING promises no order
-        drained_now = now if len(taken) < COMMANDS_PER_STEP_MAX else None
+        drained_now = now if left_behind.fetchone() is None else None
         if not taken:
             return Step([], before, [], drained_now)
         entries = list(_entries(taken, before, drained_at))

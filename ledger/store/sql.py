@@ -115,6 +115,8 @@ DELETE FROM outbox WHERE command_id IN (SELECT command_id FROM outbox ORDER BY r
 RETURNING command_id, recorded_at, events
 """
 
+ANY_IN_OUTBOX = "SELECT command_id FROM outbox LIMIT 1"
+
 JOURNAL_HEAD = "SELECT position, running_hash FROM journal ORDER BY position DESC LIMIT 1"
 
 INSERT_JOURNAL = """

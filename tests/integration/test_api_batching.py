@@ -54,6 +54,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return Gate(monkeypatch)
 
 
+async def queued() -> None:
+    """Let every task put its command into the queue: one turn to start, one that the batcher itself waits."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
 async def test_200_deposits_at_once_on_one_account_lose_nothing(batcher: Batcher) -> None:
     account_id = await asyncio.to_thread(new_account)
     outcomes = await asyncio.gather(*(batcher.submit(submission(Deposit(account_id, ONE))) for _ in range(200)))
@@ -70,7 +76,7 @@ async def test_what_waits_while_a_call_runs_goes_into_one_call(batcher: Batcher,
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
     assert await asyncio.to_thread(gate.entered.wait, 10)
     others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(300)]
-    await asyncio.sleep(0)  # lets every task put its command into the queue
+    await queued()
     gate.opened.set()
     await asyncio.gather(first, *others)
     assert gate.sizes == [1, batching.COMMANDS_PER_CALL_MAX, 300 - batching.COMMANDS_PER_CALL_MAX]
@@ -104,7 +110,7 @@ async def test_a_command_that_breaks_the_engine_fails_alone(batcher: Batcher, ga
     assert await asyncio.to_thread(gate.entered.wait, 10)
     actors = ["poison" if number in (3, 17) else "tester" for number in range(32)]
     tasks = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE), actor=actor))) for actor in actors]
-    await asyncio.sleep(0)
+    await queued()
     gate.opened.set()
     results = await asyncio.gather(first, *tasks, return_exceptions=True)
     failed = [index for index, result in enumerate(results[1:]) if isinstance(result, RuntimeError)]
@@ -141,7 +147,7 @@ async def test_who_comes_when_the_queue_is_full_is_turned_away_at_once(
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
     assert await asyncio.to_thread(gate.entered.wait, 10)
     tasks = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(5)]
-    await asyncio.sleep(0)
+    await queued()
     with pytest.raises(Overloaded):
         await batcher.submit(submission(Deposit(account_id, ONE)))
     gate.opened.set()
@@ -156,7 +162,7 @@ async def test_who_stops_waiting_before_his_turn_is_left_out(batcher: Batcher, g
     assert await asyncio.to_thread(gate.entered.wait, 10)
     gone = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
     stays = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    await asyncio.sleep(0)
+    await queued()
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     gate.opened.set()

@@ -14,6 +14,7 @@ from django.conf import settings
 from chronicle.stack.ports import ReservedPort
 from ledger.bus.envelope import NUDGE_SUBJECT
 from ledger.bus.nudge import Nudger
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -73,10 +74,14 @@ def test_nudging_without_nats_costs_nothing(nats_url: str, monkeypatch: pytest.M
 
 
 def test_stopping_ends_the_thread_and_silences_the_nudge(nats_url: str) -> None:
-    before = threading.active_count()
+    before = nudging_threads()
     nudger = Nudger()
     nudger.nudge()
     nudger.stop()
     nudger.stop()
     nudger.nudge()
-    assert threading.active_count() == before
+    wait_for(lambda: nudging_threads() == before, "the thread to end")
+
+
+def nudging_threads() -> int:
+    return [thread.name for thread in threading.enumerate()].count("nudge")

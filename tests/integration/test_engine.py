@@ -148,6 +148,13 @@ def test_a_refusal_is_remembered_under_its_key_although_the_money_has_come() -> 
     assert (again.error.code, again.error.status, again.error.fields) == (first.error.code, 422, first.error.fields)
 
 
+def test_requests_that_differ_in_a_decimal_far_behind_are_not_the_same() -> None:
+    account_id, key = new_account(0), uuid4().hex
+    accepted(Deposit(account_id, Decimal(5)), idempotency_key=key)
+    other = Deposit(account_id, Decimal("5.000000000000000000000000000000001"))
+    assert rejected(other, idempotency_key=key).error.code == "idempotency_key_reused"
+
+
 def test_the_same_key_with_another_request_is_a_conflict() -> None:
     account_id, key = new_account(0), uuid4().hex
     accepted(Deposit(account_id, Decimal(1)), idempotency_key=key)

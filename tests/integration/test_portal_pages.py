@@ -106,6 +106,13 @@ def test_a_search_term_that_is_no_id_finds_nothing_and_breaks_nothing(auditor: C
         assert list(answer.context["cl"].result_list) == []
 
 
+@pytest.mark.parametrize(
+    "address", ["event/?q=%00", "event/?event_type__exact=%00", "event/?%00=1", "event/%00/change/", "refusal/?q=a%00b"]
+)
+def test_a_null_byte_is_a_bad_request(auditor: Client, address: str) -> None:
+    assert auditor.get(f"/admin/ledger/{address}").status_code == 400
+
+
 def test_lists_are_paged_by_key_in_order_without_counting_or_skipping(
     auditor: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -171,6 +172,25 @@ async def test_a_stream_of_another_event_store_is_refused() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await asyncio.wait_for(relay.relay_events(asyncio.Event()), DEADLINE_S)
     assert caught.group_contains(ForeignStream)
+
+
+async def test_a_relay_that_came_second_does_not_take_the_outbox_for_drained() -> None:
+    account_id = new_account(0)
+    execute([submission(Deposit(account_id, Decimal(1))) for _ in range(journal.COMMANDS_PER_STEP_MAX + 10)])
+    with dedicated_connection() as first, dedicated_connection() as second:
+        with first.transaction():
+            first.execute(journal.sql.TAKE_OUTBOX, (journal.COMMANDS_PER_STEP_MAX,))
+            # It chooses the same rows, waits for the first, and finds them gone.
+            behind = asyncio.create_task(asyncio.to_thread(journal.sequence, second, None))
+            await until(lambda: is_waiting(second), "the second relay waits for the first")
+        step = await behind
+        assert step.drained_at is None, "ten commands and more are still waiting"
+        assert journal.sequence(second, None).drained_at is not None
+
+
+async def is_waiting(connection: Any) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+    return await asyncio.to_thread(scalar, query, connection.info.backend_pid) == 1
 
 
 async def test_a_command_that_becomes_visible_late_is_marked() -> None:
