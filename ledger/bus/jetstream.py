@@ -57,7 +57,7 @@ async def connect(name: str) -> Client:
             settings.NATS_URL,
             name=name,
             connect_timeout=CONNECT_TIMEOUT_S,
-            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  (a float does as well)
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # a float does as well
             max_reconnect_attempts=-1,
             error_cb=report,
             reconnected_cb=back,
