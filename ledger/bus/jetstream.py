@@ -11,7 +11,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import nats
 import structlog
 from django.conf import settings
 from nats.aio.client import Client
@@ -52,15 +51,22 @@ async def connect(name: str) -> Client:
         is_told = False
         log.info("nats is back", client=name)
 
-    return await nats.connect(
-        settings.NATS_URL,
-        name=name,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        reconnect_time_wait=RECONNECT_WAIT_S,
-        max_reconnect_attempts=-1,
-        error_cb=report,
-        reconnected_cb=back,
-    )
+    client = Client()
+    try:
+        await client.connect(
+            settings.NATS_URL,
+            name=name,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # a float does as well
+            max_reconnect_attempts=-1,
+            error_cb=report,
+            reconnected_cb=back,
+        )
+    except BaseException:
+        # Cancelled half-way it would leave its socket open.
+        await client.close()
+        raise
+    return client
 
 
 @asynccontextmanager
