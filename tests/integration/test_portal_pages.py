@@ -11,6 +11,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from auditor import status
 from auditor.books import CachedBooks
 from auditor.dashboard import alarms
 from auditor.status import read_status
@@ -33,6 +34,12 @@ def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums that the tests before have left may be of stores that are empty since."""
+    monkeypatch.setattr(status, "BOOKS", CachedBooks())
 
 
 @pytest.fixture
