@@ -40,6 +40,8 @@ def test_screenshots(open_page: OpenPage, live_system: LiveSystem) -> None:
             expect(page.locator("[data-number=lag_events]")).to_have_text("0")
         elif name.startswith("live"):
             expect(page.locator(".ledger-row").first).to_have_attribute("data-position", str(head))
+        else:
+            page.reload()
         _take(page, FOLDER / f"{name}-{scheme}.png")
 
 
