@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -60,9 +61,12 @@ class Folder:
         return content
 
     def running(self) -> dict[str, psutil.Process]:
-        """The children that the launcher says it has, as processes."""
-        records = self.json("processes.json")
-        return {name: psutil.Process(int(record["pid"])) for name, record in records.items()}
+        """The children that the launcher says it has, as processes; one may have died since it said so."""
+        found = {}
+        for name, record in self.json("processes.json").items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[name] = psutil.Process(int(record["pid"]))
+        return found
 
 
 class Launched:

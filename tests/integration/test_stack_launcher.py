@@ -47,6 +47,8 @@ def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Fo
         launched.wait_until_ready()
         assert set(folder.running()) == SERVICES
         for name in ("relay", "projector", "nats", "postgres", "web"):
+            # What depended on the one before may be between two starts itself.
+            wait_for(lambda name=name: name in folder.running(), f"a running {name}; see {launched.log}")  # type: ignore[misc]
             victim = folder.running()[name]
             victim.kill()
             wait_for_a_new(launched, name, victim.pid)
