@@ -135,8 +135,7 @@ def read_event(entry: bytes) -> dict[str, Any]:
 
 def check_chains(events: list[dict[str, Any]]) -> int:
     """Check every link between two events of one aggregate that are both here; return how many links."""
-    links = 0
-    chains: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    links, chains = 0, defaultdict[str, dict[int, dict[str, Any]]](dict)
     for event in events:
         chains[event["aggregate_id"]][event["version"]] = event
     for account_id, chain in chains.items():
@@ -212,8 +211,7 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     key = LogKey(vkey or files[KEY].decode())
     title, *lines = key.open(files[MANIFEST].decode()).rstrip("\n").split("\n")
     require(title == f"{key.name} evidence", "the manifest is of another log")
-    entries = [line.split("  ", 1) for line in lines if line[:1] != "#"]
-    listed = {name: digest for digest, name in entries}
+    listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
     require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")
     for name, digest in listed.items():
         require(sha256(files[name]).hexdigest() == digest, f"{name} is not the file that was signed")
