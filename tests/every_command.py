@@ -1,0 +1,128 @@
+"""Random commands of every kind there is, holds that are placed and closed included, for whoever folds a history."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ledger.domain.commands import (
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    Deposit,
+    Exchange,
+    FreezeAccount,
+    Leg,
+    MultiTransfer,
+    PlaceHold,
+    ReleaseHold,
+    SetOverdraftLimit,
+    Transfer,
+    UnfreezeAccount,
+    Withdraw,
+)
+from ledger.engine.execute import execute
+from ledger.engine.submission import Outcome, Submission
+
+TEXTS = ("", "rent", "salary März", "invoice 7", "%_'\\")
+LATER = timedelta(days=1)
+
+
+class RandomCommands:
+    """`choose` decides everything, so that a seed, or hypothesis, decides it. Some commands will be refused.
+
+    It remembers the holds that it placed, so that a later command can close them.
+    """
+
+    def __init__(self, accounts: Sequence[str], choose: random.Random) -> None:
+        self._accounts, self._choose = list(accounts), choose
+        self._holds: list[tuple[str, UUID]] = []
+
+    def submissions(self, number: int) -> list[Submission]:
+        return [self._one() for _ in range(number)]
+
+    def execute(self, number: int) -> list[Outcome]:
+        return execute(self.submissions(number))
+
+    def _one(self) -> Submission:
+        kind: Callable[[str], Command] = self._choose.choice(
+            [self._deposit, self._withdraw, self._transfer, self._transfer, self._multi_transfer, self._exchange,
+             self._place, self._place, self._capture, self._release, self._switch, self._overdraft]
+        )  # fmt: skip
+        command_id = UUID(int=self._choose.getrandbits(128), version=4)
+        command = kind(self._account())
+        if isinstance(command, PlaceHold):
+            self._holds.append((command.account_id, command_id))
+        return Submission(command, actor="tester", command_id=command_id)
+
+    def _account(self) -> str:
+        return self._choose.choice(self._accounts)
+
+    def _two(self) -> list[str]:
+        return self._choose.sample(self._accounts, 2)
+
+    def _amount(self, most: int = 400) -> Decimal:
+        return Decimal(self._choose.randint(1, most))
+
+    def _text(self) -> str:
+        return self._choose.choice(TEXTS)
+
+    def _deposit(self, account_id: str) -> Command:
+        return Deposit(account_id, self._amount(), self._text())
+
+    def _withdraw(self, account_id: str) -> Command:
+        return Withdraw(account_id, self._amount(), self._text())
+
+    def _transfer(self, account_id: str) -> Command:
+        return Transfer(*self._two(), self._amount(), self._text())
+
+    def _exchange(self, account_id: str) -> Command:
+        return Exchange(*self._two(), self._amount(), self._amount(), self._text())
+
+    def _multi_transfer(self, account_id: str) -> Command:
+        """One gives what two get, or two give what one gets."""
+        one, *two = self._choose.sample(self._accounts, 3)
+        amounts = [self._amount(100), self._amount(100)]
+        legs = tuple(Leg(id_, amount) for id_, amount in zip(two, amounts, strict=True))
+        whole = (Leg(one, sum(amounts, Decimal(0))),)
+        sides: Any = (whole, legs) if self._choose.random() < 0.5 else (legs, whole)
+        return MultiTransfer(*sides, self._text())
+
+    def _place(self, account_id: str) -> Command:
+        expires_at = self._choose.choice([None, datetime.now(UTC) + LATER])
+        return PlaceHold(account_id, self._amount(200), self._text(), expires_at)
+
+    def _capture(self, account_id: str) -> Command:
+        if not self._holds:
+            return self._place(account_id)
+        held_on, hold_id = self._choose.choice(self._holds)
+        return CaptureHold(held_on, str(hold_id), self._choose.choice([None, self._amount(100)]), self._text())
+
+    def _release(self, account_id: str) -> Command:
+        if not self._holds:
+            return self._place(account_id)
+        held_on, hold_id = self._choose.choice(self._holds)
+        return ReleaseHold(held_on, str(hold_id), "not needed")
+
+    def _switch(self, account_id: str) -> Command:
+        switches = (FreezeAccount, UnfreezeAccount, UnfreezeAccount, UnfreezeAccount, CloseAccount)
+        return self._choose.choice(switches)(account_id, "because")
+
+    def _overdraft(self, account_id: str) -> Command:
+        return SetOverdraftLimit(account_id, Decimal(self._choose.randint(0, 50)))
+
+
+def open_in_two_currencies(number: int) -> list[str]:
+    """Open accounts with money in them, so that most random commands meet their like."""
+    ids = [f"acc-{index}" for index in range(number)]
+    currencies = ("USD", "USD", "USD", "JPY")
+    execute([
+        Submission(CreateAccount(id_, f"Owner {index}", currencies[index % 4], Decimal(1_000)), actor="tester")
+        for index, id_ in enumerate(ids)
+    ])  # fmt: skip
+    return ids
