@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.domain.account import Account, from_state
+from ledger.domain.aggregates import State, read_state
 from ledger.store import sql
 from ledger.store.connection import connection, translated
 from ledger.store.hashing import NO_HASH
@@ -35,7 +35,7 @@ class Head:
     """The latest state of one aggregate; version 0 is one that does not exist."""
 
     version: int = 0
-    account: Account | None = None
+    state: State | None = None
     hash: bytes = NO_HASH
     recorded_at: datetime | None = None
 
@@ -96,7 +96,7 @@ def _read_heads(conn: psycopg.Connection[Any], aggregate_ids: Collection[str]) -
         (aggregate_id,) = aggregate_ids
         if row := conn.execute(sql.READ_HEAD, (aggregate_id,)).fetchone():
             now, _, version, state, hash_, recorded_at = row
-            return Snapshot(now, {aggregate_id: Head(version, from_state(state), hash_, recorded_at)})
+            return Snapshot(now, {aggregate_id: Head(version, read_state(aggregate_id, state), hash_, recorded_at)})
     return _snapshot(conn.execute(sql.READ_HEADS, (list(aggregate_ids),)))
 
 
@@ -104,8 +104,8 @@ def _snapshot(cursor: psycopg.Cursor[Any]) -> Snapshot:
     rows = cursor.fetchall()
     assert rows, "every command names an aggregate, and each gives a row"
     heads = {
-        aggregate_id: Head() if version is None else Head(version, from_state(state), hash_, recorded_at)
-        for _, aggregate_id, version, state, hash_, recorded_at in rows
+        id_: Head() if version is None else Head(version, read_state(id_, state), hash_, recorded_at)
+        for _, id_, version, state, hash_, recorded_at in rows
     }
     return Snapshot(rows[0][0], heads)
 
