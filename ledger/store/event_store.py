@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from ledger.domain.account import Account, from_state
+from ledger.domain.aggregates import State, read_state
 from ledger.store import prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.hashing import NO_HASH
@@ -36,7 +36,7 @@ class Head:
     """The latest state of one aggregate; version 0 is one that does not exist."""
 
     version: int = 0
-    account: Account | None = None
+    state: State | None = None
     hash: bytes = NO_HASH
     recorded_at: datetime | None = None
 
@@ -98,9 +98,8 @@ def _read_heads(conn: StoreConnection, aggregate_ids: Collection[str]) -> Snapsh
         result = prepared.run(conn, sql.READ_HEAD, [aggregate_id.encode()])
         if result.ntuples:
             now, version, state, hash_, recorded_at = (result.get_value(0, column) for column in range(5))
-            head = Head(
-                int(version), from_state(orjson.loads(state)), wire.to_bytes(hash_), wire.to_instant(recorded_at)
-            )
+            known = read_state(aggregate_id, orjson.loads(state))
+            head = Head(int(version), known, wire.to_bytes(hash_), wire.to_instant(recorded_at))
             return Snapshot(wire.to_instant(now), {aggregate_id: head})
     return _snapshot(conn.execute(sql.READ_HEADS, (list(aggregate_ids),)))
 
@@ -109,8 +108,8 @@ def _snapshot(cursor: psycopg.Cursor[Any]) -> Snapshot:
     rows = cursor.fetchall()
     assert rows, "every command names an aggregate, and each gives a row"
     heads = {
-        aggregate_id: Head() if version is None else Head(version, from_state(state), hash_, recorded_at)
-        for _, aggregate_id, version, state, hash_, recorded_at in rows
+        id_: Head() if version is None else Head(version, read_state(id_, state), hash_, recorded_at)
+        for _, id_, version, state, hash_, recorded_at in rows
     }
     return Snapshot(rows[0][0], heads)
 
