@@ -21,6 +21,7 @@ from ledger.store.recorded import event_id_of
 
 head_version = history.head_version
 backlog = history.backlog
+now = history.now
 
 
 class AccountNotFoundAt(Unknown):
