@@ -47,6 +47,7 @@ class BatchAnswer(serializers.Serializer[Any]):
     success = serializers.BooleanField(help_text="every command was accepted")
     accepted = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    dry_run = serializers.BooleanField(help_text="true when nothing was written")
     outcomes = serializers.ListField(child=serializers.DictField(), help_text="an answer or a problem each, in order")
 
 
@@ -72,6 +73,7 @@ class BatchView(CommandView):
                 "success": accepted == len(bodies),
                 "accepted": accepted,
                 "rejected": len(bodies) - accepted,
+                "dry_run": is_dry_run,
                 "outcomes": bodies,
             }
         )
