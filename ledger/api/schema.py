@@ -164,6 +164,25 @@ class EventsAnswer(s.Serializer[Any]):
     next_after = s.IntegerField(allow_null=True, help_text="`after` of the next page; null at the end")
 
 
+class Refusal(s.Serializer[Any]):
+    """A command that a rule of the books refused; it changed nothing."""
+
+    refusal_id = s.UUIDField()
+    command_id = s.UUIDField()
+    command_type = s.CharField()
+    command = s.DictField(help_text="its fields; amounts as decimal strings")
+    actor = s.CharField()
+    code = s.CharField()
+    detail = s.CharField()
+    recorded_at = s.DateTimeField()
+
+
+class RefusalsAnswer(s.Serializer[Any]):
+    refusals = Refusal(many=True)
+    total = s.IntegerField(help_text="of all that the filters let through")
+    next_after = s.UUIDField(allow_null=True, help_text="`after` of the next page; null at the end")
+
+
 class BalanceAtAnswer(s.Serializer[Any]):
     account_id = s.CharField()
     balance = s.CharField()
