@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from ledger.domain import account as accounts
-from ledger.domain.events import Event, from_data
+from ledger.domain import aggregates
+from ledger.domain.events import from_data
 from ledger.domain.instants import format_instant
 from ledger.verify.rows import Row
 
-
-class Aggregate(NamedTuple):
-    """How the state of one type of aggregate is read and written, and how an event changes it."""
-
-    read: Callable[[dict[str, Any]], Any]
-    write: Callable[[Any], dict[str, Any]]
-    evolve: Callable[[Any, Event, str], Any]
-
-
-AGGREGATES = {accounts.AGGREGATE_TYPE: Aggregate(accounts.from_state, accounts.to_state, accounts.evolve)}
 # What data raises that no command of ours wrote.
 _UNREADABLE = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
@@ -27,7 +16,7 @@ _UNREADABLE = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
 def read_state(aggregate_type: str, state: dict[str, Any]) -> Any:
     """Return a stored state, or None for one that cannot be read: its own row says so."""
     try:
-        return AGGREGATES[aggregate_type].read(state)
+        return aggregates.BY_TYPE[aggregate_type].read(state)
     except _UNREADABLE:
         return None
 
@@ -35,7 +24,7 @@ def read_state(aggregate_type: str, state: dict[str, Any]) -> Any:
 def replay(before: Any, row: Row) -> tuple[Any, str | None]:
     """Return the state after a row, as stored, and how it differs from what replaying gives, if it does."""
     try:
-        aggregate = AGGREGATES[row.aggregate_type]
+        aggregate = aggregates.BY_TYPE[row.aggregate_type]
         fact = from_data(row.event_type, row.data, row.schema_version)
         replayed = aggregate.evolve(before, fact, format_instant(row.effective_at))
         if aggregate.write(replayed) == row.state:
