@@ -35,7 +35,7 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
         chains.prepare(batch)
         for row in batch:
             findings.events += 1
-            findings.add(check_event(row, chains))
+            findings.add(check_event(row, chains.before(row), chains))
             if prover and head and row.position <= head.size:
                 findings.add(_check_inclusion(row, prover, head))
     return findings

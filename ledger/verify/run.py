@@ -78,7 +78,6 @@ def verify(request: Request, progress: Progress = lambda count: None) -> Finding
             findings.merge(verify_account(conn, request.account_id, request.trust))
             return findings
         findings.add(whole.check_unrecorded(conn))
-        findings.add(whole.check_order(conn))
         findings.add(whole.check_signed(conn, extent.covered))
         findings.add(check_upper_tiles(conn, extent.covered, extent.size))
         for seen in _segments_verified(conn, request, extent):

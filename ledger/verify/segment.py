@@ -71,13 +71,15 @@ def verify_segment(conn: Connection, segment: Segment) -> Findings:
             is_inside = row.position > segment.after
             seen = findings if is_inside else ignored
             before = chains.before(row)
-            seen.add(journal.check(row, before))
+            if faults := journal.check(row, before):
+                seen.add(faults)
             if command:
                 seen.add(command.check(row, before))
-            seen.add(check_event(row, chains))
-            if is_inside:
-                seen.add(leaves.check(row))
-                seen.events += 1
+            if faults := check_event(row, before, chains):
+                seen.add(faults)
+            if is_inside and (faults := leaves.check(row)):
+                seen.add(faults)
+        findings.events += sum(row.position > segment.after for row in batch)
     if segment.is_last:
         findings.add(journal.finish(segment.up_to))
     findings.add(leaves.finish())
