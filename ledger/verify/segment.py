@@ -51,8 +51,8 @@ class Findings:
         self.faults += other.faults[: FAULTS_KEPT - len(self.faults)]
 
 
-def verify_segment(conn: Connection, segment: Segment) -> Findings:
-    """Check every row of the range, the tiles and heads over it."""
+def verify_segment(conn: Connection, segment: Segment, chains: Chains) -> Findings:
+    """Check every row of the range, the tiles and heads over it. `chains`: what earlier segments have left."""
     assert segment.after % TILE_WIDTH == 0, "segments meet where tiles do"
     findings = Findings()
     seed = rows.seed(conn, segment.after)
@@ -61,7 +61,7 @@ def verify_segment(conn: Connection, segment: Segment) -> Findings:
     start = max(0, segment.after - begun)
     if begun:
         seed = rows.seed(conn, start)
-    journal, chains = JournalCheck(seed), Chains(conn)
+    journal = JournalCheck(seed)
     command = CommandCheck() if segment.semantic else None
     leaves = LeafCheck(conn, segment.after, segment.up_to, segment.covered, segment.trust)
     ignored = Findings()
