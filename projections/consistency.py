@@ -81,7 +81,6 @@ class _Fold:
         domain_event = from_data(event.event_type, event.data, event.schema_version)
         after = evolve(before, domain_event, format_instant(event.effective_at))
         self.accounts[event.aggregate_id], self.versions[event.aggregate_id] = after, event.version
-        self.types[event.event_type] += 1
         moved = after.balance_minor - (before.balance_minor if before else 0)
         if moved:
             self.days[event.aggregate_id, event.effective_at.date()] += moved
@@ -133,6 +132,7 @@ def _compare_lines(cursor: Any, fold: _Fold, events: Sequence[Sequenced], accoun
     expected = {}
     for sequenced in events:
         event = sequenced.event
+        fold.types[event.event_type] += 1
         if event.aggregate_type == AGGREGATE_TYPE and (moved := fold.take(sequenced)):
             balance_minor = fold.accounts[event.aggregate_id].balance_minor
             expected[sequenced.position] = (event.aggregate_id, event.version, moved, balance_minor)

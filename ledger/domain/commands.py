@@ -1,7 +1,7 @@
 """Commands: what somebody asks for. Each may be refused; `decide` says.
 
-A command names its accounts in `account_ids`, so that the engine can read the heads of all of them in one
-query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
+A command names its aggregates in `aggregate_ids`, accounts mostly, so that the engine can read the heads of
+all of them in one query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class OneAccount:
     account_id: str
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.account_id,)
 
 
@@ -107,7 +107,7 @@ class Transfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
 
 
@@ -126,7 +126,7 @@ class MultiTransfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return tuple(leg.account_id for leg in (*self.sources, *self.targets))
 
 
@@ -141,7 +141,7 @@ class Exchange:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
 
 

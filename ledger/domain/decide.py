@@ -26,10 +26,10 @@ from ledger.domain.commands import (
     UnfreezeAccount,
     Withdraw,
 )
-from ledger.domain.decision import Accounts, Context, Decided
+from ledger.domain.decision import Context, Decided, States
 from ledger.domain.errors import EffectiveInFuture
 
-__all__ = ["Accounts", "Context", "Decided", "decide"]
+__all__ = ["Context", "Decided", "States", "decide"]
 
 _RULES = {
     CreateAccount: cash.create_account,
@@ -49,7 +49,7 @@ _RULES = {
 }
 
 
-def decide(command: Command, state: Accounts, context: Context) -> list[Decided]:
+def decide(command: Command, state: States, context: Context) -> list[Decided]:
     """Return the events a command leads to, in order; the postings among them sum to zero.
 
     Raises: a LedgerError. Malformed, Unknown and Conflict leave no trace; Refused is recorded.

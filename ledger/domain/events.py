@@ -16,8 +16,12 @@ from ledger.domain.upcasters import upcast
 EXTERNAL = "external:"  # + currency: the world outside the ledger, where deposits come from
 EXCHANGE = "exchange:"  # + currency: the desk that takes one currency and gives another
 CLEARING = "clearing:"  # + currency: between the sides of a multi-transfer, empty again when it is done
-# Counter-accounts with no events of their own; no account's id begins so.
+# Counter-accounts with no events of their own.
 TECHNICAL_PREFIXES = (EXTERNAL, EXCHANGE, CLEARING)
+REVERSAL = "reversal:"  # + command_id: the aggregate that counts what of a command was reversed
+TRANSFER = "transfer:"  # + transfer_id: the aggregate of a transfer in steps
+# No account's id begins so.
+RESERVED_PREFIXES = (*TECHNICAL_PREFIXES, REVERSAL, TRANSFER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,37 +158,12 @@ def check_chains(events: list[dict[str, Any]]) -> int:
 def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
     """Replay and decide again with the bundle's own rules; return how many states and how many commands."""
     sys.path.insert(0, str(bundle))
-    from ledger.domain.account import evolve, from_state
-    from ledger.domain.events import from_data
-    from ledger.domain.judge import Recorded, judge
+    from ledger.domain.trial import Illegal, try_events
 
-    by_key = {(event["aggregate_id"], event["version"]): event for event in events}
-    before, commands, replayed = {}, defaultdict(list), 0
-    for key, event in by_key.items():
-        previous = by_key.get((key[0], key[1] - 1))
-        commands[event["metadata"]["command_id"]].append(event)
-        if event["version"] > 1 and previous is None:
-            continue
-        before[key] = from_state(previous["state"]) if previous else None
-        fact = from_data(event["event_type"], event["data"], event["schema_version"])
-        state = evolve(before[key], fact, event["effective_at"])
-        require(from_state(event["state"]) == state, f"{key[0]} version {key[1]}: replaying gives another state")
-        replayed += 1
-    judged = 0
-    for command_id, parts in commands.items():
-        parts.sort(key=lambda event: event["metadata"]["command_index"])
-        keys = [(event["aggregate_id"], event["version"]) for event in parts]
-        if len(parts) != parts[0]["metadata"]["command_size"] or not all(key in before for key in keys):
-            continue  # not all of it is in this bundle
-        states: dict[str, Any] = {}
-        for key in keys:
-            states.setdefault(key[0], before[key])
-        recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
-        facts = (command_id, parts[0]["effective_at"], parts[0]["recorded_at"])
-        reason = judge(parts[0]["metadata"]["command_type"], recorded, states, *facts)
-        require(reason is None, f"command {command_id} would have been refused: {reason}")
-        judged += 1
-    return replayed, judged
+    try:
+        return try_events(events)
+    except Illegal as illegal:
+        raise Broken(str(illegal)) from None
 
 
 def write_archive(target: Any, files: dict[str, bytes]) -> None:

@@ -8,31 +8,19 @@ replayed by the domain, and a test holds that what it confirms the domain confir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from ledger.domain import account as accounts
-from ledger.domain.events import Event, MoneyDeposited, MoneyWithdrawn, from_data, to_data
+from ledger.domain import aggregates
+from ledger.domain.account import AGGREGATE_TYPE as ACCOUNT
+from ledger.domain.events import MoneyDeposited, MoneyWithdrawn, from_data, to_data
 from ledger.domain.instants import format_instant
 from ledger.verify.rows import Row
 
-
-class Aggregate(NamedTuple):
-    """How the state of one type of aggregate is read and written, and how an event changes it."""
-
-    read: Callable[[dict[str, Any]], Any]
-    write: Callable[[Any], dict[str, Any]]
-    evolve: Callable[[Any, Event, str], Any]
-
-
-AGGREGATES = {accounts.AGGREGATE_TYPE: Aggregate(accounts.from_state, accounts.to_state, accounts.evolve)}
 # (aggregate, event, schema version) → which way the money goes, and the fields of the event's data.
 _MOVES = {
-    (accounts.AGGREGATE_TYPE, type_.__name__, type_.schema_version): (
-        sign, to_data(type_(0, "", "", "")).keys()
-    )
+    (ACCOUNT, type_.__name__, type_.schema_version): (sign, to_data(type_(0, "", "", "")).keys())
     for type_, sign in ((MoneyDeposited, 1), (MoneyWithdrawn, -1))
-}  # fmt: skip
+}
 # What data raises that no command of ours wrote.
 _UNREADABLE = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
 
@@ -42,7 +30,7 @@ def read_state(aggregate_type: str, state: dict[str, Any] | None) -> Any:
     if state is None:
         return None
     try:
-        return AGGREGATES[aggregate_type].read(state)
+        return aggregates.BY_TYPE[aggregate_type].read(state)
     except _UNREADABLE:
         return None
 
@@ -65,7 +53,7 @@ def _is_plain_move(before: dict[str, Any] | None, row: Row) -> bool:
 
 def _replay(before: dict[str, Any] | None, row: Row) -> str | None:
     try:
-        aggregate = AGGREGATES[row.aggregate_type]
+        aggregate = aggregates.BY_TYPE[row.aggregate_type]
         fact = from_data(row.event_type, row.data, row.schema_version)
         state = read_state(row.aggregate_type, before)
         replayed = aggregate.evolve(state, fact, format_instant(row.effective_at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from ledger.domain.account import Account
+from ledger.domain.aggregates import State
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import Recorded, judge
 from ledger.store.recorded import event_id_of
@@ -21,7 +21,7 @@ class CommandCheck:
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
-        self._state: dict[str, Account | None] = {}
+        self._state: dict[str, State | None] = {}
 
     def check(self, row: Row, before: Link | None) -> Iterator[Fault]:
         if row.command_index == 0:
