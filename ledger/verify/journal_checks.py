@@ -87,7 +87,7 @@ class JournalCheck:
 
 def _balance_minor(state: Any) -> int:
     """Return the balance in a stored state: 0 before there is one, and for an aggregate that holds no money."""
-    return 0 if state is None else state.get("balance_minor", 0)  # type: ignore[no-any-return]
+    return 0 if state is None else state.get("balance_minor", 0)
 
 
 def _continues_command(row: Row, last: Seed | Row) -> bool:

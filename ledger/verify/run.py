@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -20,13 +20,15 @@ import django
 
 from ledger.store import tree, tree_heads
 from ledger.store.connection import dedicated_connection
+from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
 from ledger.verify import whole
 from ledger.verify.account import verify_account
 from ledger.verify.against import check_against
 from ledger.verify.chains import Chains
+from ledger.verify.keys import follow_keys
 from ledger.verify.segment import Findings, Segment, verify_segment
-from ledger.verify.tree_checks import Trust, check_upper_tiles
+from ledger.verify.tree_checks import check_upper_tiles
 
 # Positions per segment: half a second of work or so, which is how smooth the progress is.
 SEGMENT_POSITIONS = 64 * TILE_WIDTH
@@ -75,6 +77,9 @@ def verify(request: Request, progress: Progress = lambda count: None) -> Finding
     findings = Findings()
     with unhurried_connection() as conn:
         extent = extent_of(conn)
+        trust, faults = follow_keys(conn, request.trust)
+        findings.add(faults)
+        request = replace(request, trust=trust)
         for source, note in request.against:
             findings.add(check_against(conn, note, source, extent.size, request.trust))
         if request.account_id is not None:

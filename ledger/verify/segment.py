@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
 from ledger.store.tree import Connection
 from ledger.verify import rows
@@ -13,7 +14,7 @@ from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault
 from ledger.verify.journal_checks import JournalCheck
 from ledger.verify.semantics import CommandCheck
-from ledger.verify.tree_checks import LeafCheck, Trust
+from ledger.verify.tree_checks import LeafCheck
 
 # Enough to see what was done; a rewritten log has millions, and they would fill the memory.
 FAULTS_KEPT = 200

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from ledger.store import sql
 from ledger.store.connection import translated
 from ledger.store.hashing import HASH_BYTES
 from ledger.store.merkle import CompactRange, LeafList, complete_subtrees, fold
-from ledger.store.signed_note import InvalidNote, Verifier
+from ledger.store.signed_note import InvalidNote
+from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes
 from ledger.store.tree import Connection, TreeIncomplete, TreeReader
-from ledger.store.tree_head_note import open_tree_head
 from ledger.verify.event_checks import NONE
 from ledger.verify.faults import Fault, Kind, short
 from ledger.verify.rows import Row
 
 _TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s"
 _HEADS = "SELECT tree_size, note FROM tree_heads WHERE tree_size > %s AND tree_size <= %s"
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What the verifier brings along: the log's name and the keys whose signatures count."""
-
-    origin: str
-    keys: tuple[Verifier, ...]
 
 
 class LeafCheck:
@@ -88,7 +79,7 @@ class LeafCheck:
         """Check the head whose last leaf a row is. `tree`: the full tiles before that of the row."""
         size = row.position
         try:
-            head = open_tree_head(self._notes.pop(size), self._trust.keys, self._trust.origin)
+            head = self._trust.open(self._notes.pop(size))
         except InvalidNote as error:
             yield Fault(Kind.HEAD, f"the head of size {size}: {error}", size)
             return
