@@ -228,6 +228,11 @@ READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_s
 READ_TREE_HEADS = """
 SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
 """
+READ_OF_AGGREGATE = """
+SELECT j.position, e.data FROM journal AS j
+JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.aggregate_id = %s ORDER BY j.version
+"""
 POSITION_OF_EVENT = """
 SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
 WHERE e.event_id = %s
