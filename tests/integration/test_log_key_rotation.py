@@ -6,7 +6,6 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +37,11 @@ pytestmark = pytest.mark.usefixtures("clean_stores")
 
 
 @pytest.fixture(autouse=True)
-def own_key(tmp_path: Path, settings: Any) -> Iterator[None]:
+def own_key(tmp_path: Path, settings: Any) -> None:
     """A key of the test's own: the other tests' log goes on with theirs."""
     settings.LOG_SIGNING_KEY = str(tmp_path / "log_key.pem")
     settings.CHRONICLE_DATA = tmp_path
     log_key.load_or_create_signer()
-    yield
 
 
 def current() -> Verifier:
