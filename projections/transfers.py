@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from ledger.domain.commands import ExpireHold, type_of
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
@@ -109,7 +110,9 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
         elif event_type in ("HoldCaptured", "HoldReleased"):
             hold_id = data["hold_id"]
             is_captured = event_type == "HoldCaptured"
-            status = CAPTURED if is_captured else EXPIRED if data["reason"] == EXPIRED else RELEASED
+            # Not by the event's reason, which is a text that anybody may write.
+            is_expiry = sequenced.event.metadata["command_type"] == type_of[ExpireHold]
+            status = CAPTURED if is_captured else EXPIRED if is_expiry else RELEASED
             change = opened[hold_id].change if hold_id in opened else changes.setdefault(hold_id, Change(hold_id))
             change.take(sequenced, status, data["amount_minor"] if is_captured else 0)
     return opened, changes

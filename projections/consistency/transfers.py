@@ -1,4 +1,4 @@
-"""Transfers and holds against the steps of the fold.
+"""Transfers and holds, which are in two tables, against the steps of the fold.
 
 A movement between accounts is compared with the window its command is in. A hold is compared once it is closed,
 or at the end: until then what is expected of it is remembered, as long as it is open.
@@ -21,6 +21,18 @@ from projections.source import Sequenced
 
 BEGUN = "SELECT transfer_id FROM transfers WHERE position BETWEEN %s AND %s"
 ROWS = "SELECT * FROM transfers WHERE transfer_id = ANY(%s)"
+HOLDS = "SELECT * FROM holds WHERE hold_id = ANY(%s)"
+# Asked once the transfers are known to be right: each hold is one of them.
+GHOST_HOLDS = """
+SELECT hold_id, account_id FROM holds
+WHERE NOT EXISTS (SELECT 1 FROM transfers WHERE transfer_id = hold_id AND kind = 'hold') ORDER BY hold_id
+"""
+# A transfer's column and the hold's, where the names differ.
+HOLD_COLUMNS = {
+    "from_account_id": "account_id", "moved_minor": "captured_minor", "recorded_at": "placed_at",
+    "updated_position": "position", "currency": "currency", "amount_minor": "amount_minor",
+    "description": "description", "expires_at": "expires_at",
+}  # fmt: skip
 CHUNK = 1_000
 _INSTANTS = ("expires_at", "recorded_at", "updated_at")
 
@@ -57,6 +69,9 @@ class Transfers:
         """Compare the holds that are still open."""
         for chunk in self._open_holds.chunks(CHUNK):
             yield from _compare(cursor, chunk)
+        if self._account_id is None:
+            for row in rows_of(cursor, GHOST_HOLDS):
+                yield Finding("holds", f"hold {row['hold_id']}", None, row)
 
     def _take_hold(self, step: Step, expected: dict[str, Row], begun: set[str]) -> None:
         assert step.before is not None, "an account that holds something was opened"
@@ -77,6 +92,17 @@ def _compare(cursor: Any, expected: dict[str, Row]) -> Iterator[Finding]:
         # Django leaves a jsonb column as text, for its own fields to read.
         row["events"] = [event["event_id"] for event in orjson.loads(row["events"])]
     yield from compare("transfers", "transfer", expected, found)
+    holds = {id_: _hold_row(row) for id_, row in expected.items() if row.get("kind", "hold") == "hold"}
+    there = {row["hold_id"]: row for row in rows_of(cursor, HOLDS, (list(holds),))} if holds else {}
+    yield from compare("holds", "hold", holds, there)
+
+
+def _hold_row(row: Row) -> Row:
+    """Return what the table of holds says of the same hold."""
+    is_open = row["status"] == "held"
+    same = {HOLD_COLUMNS[name]: value for name, value in row.items() if name in HOLD_COLUMNS}
+    closed_at = None if is_open else row["updated_at"]
+    return {**same, "status": "open" if is_open else row["status"], "closed_at": closed_at}
 
 
 def _movement(steps: list[Step]) -> Row:
@@ -125,7 +151,7 @@ def _placed(step: Step, hold_id: str) -> Row:
 
 def _closed(step: Step, placed: Row) -> Row:
     event = step.sequenced.event
-    is_expired = event.data.get("reason") == "expired"
+    is_expired = event.metadata["command_type"] == "expire-hold"
     status = "captured" if event.event_type == "HoldCaptured" else "expired" if is_expired else "released"
     events = {"events": [*placed["events"], str(event.event_id)]} if placed else {}
     return {**placed, **events, "status": status, "moved_minor": -step.moved_minor, **_updated(step.sequenced)}
