@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ledger.domain.commands import (
     CaptureHold,
@@ -54,7 +54,7 @@ class RandomCommands:
             [self._deposit, self._withdraw, self._transfer, self._transfer, self._multi_transfer, self._exchange,
              self._place, self._place, self._capture, self._release, self._switch, self._overdraft]
         )  # fmt: skip
-        command_id = UUID(int=self._choose.getrandbits(128), version=4)
+        command_id = uuid4()  # nothing is decided by it
         command = kind(self._account())
         if isinstance(command, PlaceHold):
             self._holds.append((command.account_id, command_id))
