@@ -45,14 +45,14 @@ def rebuilds() -> Iterable[Figure]:
     yield Figure(f"rebuild over {short:,} events: {what}", "events/s", 20_000, (min(rates), min(rates), max(rates)))
     transfers(ids, LONG - short)
     long = order()
-    # Again, because the first may have found the event store's cache cold.
+    # First, because a rebuild goes to where the live tables are.
+    yield from catch_up(long)
     short_s, long_s = seconds[slowest], rebuilt(slowest)
     yield Figure(f"rebuild over {long:,} events: {slowest.name}", "events/s", 20_000, _once(long / long_s))
     yield Figure(
         f"its time against that of {short:,} events", "times", 1.1 * long / short, _once(long_s / short_s),
         lower_is_better=True,
     )  # fmt: skip
-    yield from catch_up(long)
 
 
 def catch_up(head: int) -> Iterable[Figure]:
