@@ -15,6 +15,7 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
+from django.conf import settings
 from django.test import AsyncClient
 
 from chronicle.bench.http import operator_token
@@ -35,19 +36,24 @@ BOOKS_ACCOUNTS, BOOKS_EVENTS = 100_000, 500_000
 BOOKS_LOOKS = 7
 
 
-def client() -> AsyncClient:
-    return AsyncClient(headers={"Authorization": f"Token {operator_token()}", "Host": "127.0.0.1"})
+class Web:
+    """The web process from within, signed in."""
+
+    def __init__(self) -> None:
+        self._client = AsyncClient()
+        self._headers = {"Authorization": f"Token {operator_token()}"}
+        settings.ALLOWED_HOSTS = ["testserver"]  # as Django's own client calls it
+
+    async def seconds(self, path: str, parameters: dict[str, str]) -> float:
+        """Ask for something and return how long that took."""
+        began = time.perf_counter()
+        response: Any = await self._client.get(f"/api/v1/{path}", parameters, headers=self._headers)
+        seconds = time.perf_counter() - began
+        assert response.status_code == 200, response.content[:300]
+        return seconds
 
 
-async def seconds_of(web: AsyncClient, path: str, parameters: dict[str, str]) -> float:
-    began = time.perf_counter()
-    response: Any = await web.get(f"/api/v1/{path}", parameters)
-    seconds = time.perf_counter() - began
-    assert response.status_code == 200, response.content[:300]
-    return seconds
-
-
-def whole_books(web: AsyncClient) -> list[Figure]:
+def whole_books(web: Web) -> list[Figure]:
     ids = accounts(BOOKS_ACCOUNTS)
     transfers(ids, BOOKS_EVENTS - 2 * BOOKS_ACCOUNTS)
     head = order()
@@ -62,9 +68,9 @@ def whole_books(web: AsyncClient) -> list[Figure]:
         for _ in range(BOOKS_LOOKS):
             one, other = sorted(first + choose.random() * (last - first) for _ in range(2))
             at = {"recorded_at": format_instant(other), "limit": "1000"}
-            books.append(await seconds_of(web, "books", at))
+            books.append(await web.seconds("books", at))
             between = {"from": format_instant(one), "to": format_instant(other), "limit": "1000"}
-            differences.append(await seconds_of(web, "books/difference", between))
+            differences.append(await web.seconds("books/difference", between))
         return books, differences
 
     books, differences = asyncio.run(ask())
@@ -75,7 +81,7 @@ def whole_books(web: AsyncClient) -> list[Figure]:
     ]
 
 
-def balances_at(web: AsyncClient) -> list[Figure]:
+def balances_at(web: Web) -> list[Figure]:
     """Ask for balances at random instants of a long history and of a short one, in turns."""
     long, short = accounts(2)
     run([Deposit(short, Decimal(1))] * SHORT)
@@ -90,7 +96,7 @@ def balances_at(web: AsyncClient) -> list[Figure]:
         for number in range(WARM_UP + LOOKS):
             for account_id, seconds in taken.items():
                 at = {"timestamp": format_instant(choose.choice(moments[account_id]))}
-                one = await seconds_of(web, f"accounts/{account_id}/balance-at", at)
+                one = await web.seconds(f"accounts/{account_id}/balance-at", at)
                 if number >= WARM_UP:
                     seconds.append(1000 * one)
         return taken
@@ -136,6 +142,6 @@ def _spread(values: list[float]) -> Spread:
 
 
 def measure_all() -> Iterable[Figure]:
-    web = client()
+    web = Web()
     yield from whole_books(web)
     yield from balances_at(web)
