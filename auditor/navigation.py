@@ -11,6 +11,7 @@ from auditor.permissions import may_manage_users, may_oversee, may_read
 
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
+_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
 _EVENT_STORE = (
     "Event store",
     may_read,
@@ -51,7 +52,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
     return [
         {
             "title": title,

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ledger.domain import account
+from ledger.domain import account, log_keys
 from ledger.domain.account import Account
-from ledger.domain.events import Event
+from ledger.domain.events import LOG, Event
+from ledger.domain.log_keys import LogKeys
 
-State = Account
+State = Account | LogKeys
 
 
 class Aggregate(NamedTuple):
@@ -27,7 +28,9 @@ class Aggregate(NamedTuple):
 
 
 ACCOUNT = Aggregate(account.AGGREGATE_TYPE, account.from_state, account.to_state, account.evolve)
-_BY_PREFIX: dict[str, Aggregate] = {}
+_BY_PREFIX = {
+    LOG: Aggregate(log_keys.AGGREGATE_TYPE, log_keys.from_state, log_keys.to_state, log_keys.evolve),
+}
 _PREFIXES = tuple(_BY_PREFIX)
 BY_TYPE = {aggregate.type: aggregate for aggregate in (ACCOUNT, *_BY_PREFIX.values())}
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from ledger.domain.events import LOG_KEYS
+
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
 
 
@@ -145,6 +147,19 @@ class Exchange:
         return (self.from_account_id, self.to_account_id)
 
 
+@dataclass(frozen=True, slots=True)
+class RotateLogKey:
+    """Let another key sign the log's heads; sent by `manage.py rotate_log_key` alone."""
+
+    old_key: str
+    new_key: str
+    note: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (LOG_KEYS,)
+
+
 type_of: dict[type[Command], str] = {
     CreateAccount: "create-account",
     Deposit: "deposit",
@@ -160,6 +175,7 @@ type_of: dict[type[Command], str] = {
     CaptureHold: "capture-hold",
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
+    RotateLogKey: "rotate-log-key",
 }
 Command = (
     CreateAccount
@@ -176,4 +192,5 @@ Command = (
     | CaptureHold
     | ReleaseHold
     | ExpireHold
+    | RotateLogKey
 )

@@ -87,6 +87,7 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "capture-hold": lambda f, _: c.CaptureHold(f[0].id, f[0].event.hold_id, f[0].amount, f[0].event.description),
     "release-hold": lambda f, _: c.ReleaseHold(f[0].id, f[0].event.hold_id, f[0].event.reason),
     "expire-hold": lambda f, _: c.ExpireHold(f[0].id, f[0].event.hold_id),
+    "rotate-log-key": lambda f, _: c.RotateLogKey(f[0].event.old_key, f[0].event.new_key, f[0].event.note),
 }
 
 

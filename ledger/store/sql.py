@@ -174,6 +174,7 @@ SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
     AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
 """
 COUNT_ALL = "SELECT coalesce(max(position), 0) FROM journal"  # gapless from 1: the head is the count
+COUNT_LATE = "SELECT count(*) FROM journal WHERE is_late"
 READ_EVENT = f"""
 SELECT {EVENT_COLUMNS}, j.position, j.running_hash
 FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
@@ -233,6 +234,11 @@ LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tre
 READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
 READ_TREE_HEADS = """
 SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
+"""
+READ_OF_AGGREGATE = """
+SELECT j.position, e.data FROM journal AS j
+JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.aggregate_id = %s ORDER BY j.version
 """
 POSITION_OF_EVENT = """
 SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
