@@ -183,6 +183,29 @@ BACKLOG = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
 """
 
+# What narrows a list of refusals. A command names its accounts in its fields or in its legs: `refusals.Filters`.
+REFUSED_WHERE = {
+    "actor": "actor = %(actor)s",
+    "code": "code = %(code)s",
+    "account_id": "(" + " OR ".join(f"command @> %(named_{number})s::jsonb" for number in range(5)) + ")",
+}
+REFUSED_BEFORE = "(recorded_at, refusal_id) < (%(before_at)s, %(before_id)s)"
+REFUSED_AT = "SELECT recorded_at FROM refusals WHERE refusal_id = %s"
+
+
+@lru_cache(maxsize=16)
+def read_refusals(*conditions: str) -> str:
+    return f"""
+SELECT refusal_id, command_id, command_type, command, actor, code, detail, recorded_at FROM refusals
+WHERE {" AND ".join(conditions) or "true"} ORDER BY recorded_at DESC, refusal_id DESC LIMIT %(limit)s
+"""
+
+
+@lru_cache(maxsize=8)
+def count_refusals(*conditions: str) -> str:
+    return f"SELECT count(*) FROM refusals WHERE {' AND '.join(conditions) or 'true'}"
+
+
 # --- the log: tiles and tree heads ---------------------------------------------------------------------
 # One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
 READ_LEAVES = """
