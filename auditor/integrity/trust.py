@@ -9,8 +9,8 @@ from __future__ import annotations
 from django.conf import settings
 
 from ledger.store import log_key, tree_heads
+from ledger.store.succession import Trust
 from ledger.verify.run import Request
-from ledger.verify.tree_checks import Trust
 
 
 def trust() -> Trust:

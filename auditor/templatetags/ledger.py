@@ -45,3 +45,9 @@ def hex(value: bytes) -> str:  # noqa: A001 (the filter's name in templates)
 def admin_key(value: object) -> str:
     """Return a key as the admin spells it in addresses."""
     return str(quote(str(value)))
+
+
+@register.filter
+def percentiles(milliseconds: tuple[float, ...] | None) -> str:
+    """Return (3.14, 7.9, 12.0) as 3.1 / 7.9 / 12.0 ms. static/ledger/format.js does the same."""
+    return f"{' / '.join(f'{value:,.1f}' for value in milliseconds)} ms" if milliseconds else UNKNOWN

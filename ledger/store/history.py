@@ -110,6 +110,11 @@ def now() -> datetime:
     return instant
 
 
+def late_events() -> int:
+    """Return how many events became visible too late for earlier answers to have been final: incidents."""
+    return int(_one(sql.COUNT_LATE, {})[0])
+
+
 def backlog() -> Backlog:
     return Backlog(*_one(sql.BACKLOG, {}))
 
