@@ -29,8 +29,9 @@ def apply(cursor: Cursor, batch: Batch) -> None:
 def _by_transfer(batch: Batch, event_type: str) -> dict[str, list[Sequenced]]:
     found: dict[str, list[Sequenced]] = defaultdict(list)
     for sequenced in batch.events:
-        if sequenced.event.event_type == event_type and (transfer_id := sequenced.event.data["transfer_id"]):
-            found[transfer_id].append(sequenced)
+        data = sequenced.event.data
+        if sequenced.event.event_type == event_type and data["transfer_id"] and not data.get("reverses"):
+            found[data["transfer_id"]].append(sequenced)
     return found
 
 

@@ -6,7 +6,7 @@ malformed element is an outcome of its own, unless `atomic` asks for all or noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -14,6 +14,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from chronicle.roles import Role
+from ledger.api.authentication import roles_in
 from ledger.api.base import answer, in_thread
 from ledger.api.body import StrictJsonParser
 from ledger.api.commands import CommandView, accepted_body
@@ -62,8 +64,8 @@ class BatchView(CommandView):
     async def post(self, request: Request) -> HttpResponse:
         """Execute many commands in order, independently or all-or-nothing."""
         elements, is_atomic, is_dry_run = _read(_object(request))
-        actor = request.user.get_username()
-        submissions = [_submission(element, actor) for element in elements]
+        actor, roles = request.user.get_username(), roles_in(request)
+        submissions = [_submission(element, actor, roles) for element in elements]
         outcomes = await in_thread(_execute, submissions, is_atomic, is_dry_run)
         bodies = [_body(outcome) for outcome in outcomes]
         accepted = sum(body["success"] for body in bodies)
@@ -98,7 +100,7 @@ def _read(data: dict[str, Any]) -> tuple[list[Any], bool, bool]:
     return commands, *flags
 
 
-def _submission(element: Any, actor: str) -> Submission | LedgerError:
+def _submission(element: Any, actor: str, roles: Collection[Role]) -> Submission | LedgerError:
     try:
         if not isinstance(element, dict):
             raise InvalidField("a command of a batch is an object", field="commands")
@@ -110,7 +112,7 @@ def _submission(element: Any, actor: str) -> Submission | LedgerError:
             raise InvalidField("there is no such command", field="type", types=list(FORMS))
         if key is not None and not isinstance(key, str):
             raise InvalidField("idempotency_key is a string", field="idempotency_key")
-        return submission_of(command_type, fields, actor, key)
+        return submission_of(command_type, fields, actor, key, roles)
     except LedgerError as error:
         return error
 

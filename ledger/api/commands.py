@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ledger.api.authentication import MayCommand
+from ledger.api.authentication import MayCommand, roles_in
 from ledger.api.base import ApiView, answer
 from ledger.api.problems import REPLAYED_HEADER, problem
 from ledger.api.schema import command as describe
@@ -31,7 +31,8 @@ class CommandView(ApiView):
 
 async def execute(request: Request, command_type: str) -> HttpResponse:
     """Execute the command a request holds and answer with what became of it."""
-    submission = submission_of(command_type, request.data, request.user.get_username(), request.META.get(KEY_HEADER))
+    actor, key = request.user.get_username(), request.META.get(KEY_HEADER)
+    submission = submission_of(command_type, request.data, actor, key, roles_in(request))
     outcome = await batching.submit(submission)
     if isinstance(outcome, Rejected):
         return problem(outcome.error, replayed=outcome.replayed)
@@ -103,5 +104,6 @@ VIEWS = {
         "place-hold": "Reserve money of an account.",
         "capture-hold": "Take held money, all or a part; the rest is released.",
         "release-hold": "Set held money free.",
+        "reverse": "Take back what a command moved, all of it or a part, with the opposite events.",
     }.items()
 }

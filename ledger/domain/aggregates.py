@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ledger.domain import account
+from ledger.domain import account, reversal
 from ledger.domain.account import Account
-from ledger.domain.events import Event
+from ledger.domain.events import REVERSAL, Event
+from ledger.domain.reversal import Reversal
 
-State = Account
+State = Account | Reversal
 
 
 class Aggregate(NamedTuple):
@@ -27,7 +28,9 @@ class Aggregate(NamedTuple):
 
 
 ACCOUNT = Aggregate(account.AGGREGATE_TYPE, account.from_state, account.to_state, account.evolve)
-_BY_PREFIX: dict[str, Aggregate] = {}
+_BY_PREFIX = {
+    REVERSAL: Aggregate(reversal.AGGREGATE_TYPE, reversal.from_state, reversal.to_state, reversal.evolve),
+}
 _PREFIXES = tuple(_BY_PREFIX)
 BY_TYPE = {aggregate.type: aggregate for aggregate in (ACCOUNT, *_BY_PREFIX.values())}
 

@@ -6,9 +6,12 @@ all of them in one query before it decides. Amounts are Decimals: how many minor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+
+from ledger.domain.events import REVERSAL
+from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
 
@@ -145,6 +148,28 @@ class Exchange:
         return (self.from_account_id, self.to_account_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """Take back what a command did, named by its id or by one of its events: the rest of it, or `amount` of it.
+
+    `force`: even if the money is gone; for administrators. `original`: looked up by whoever decides, no part of
+    the request.
+    """
+
+    reason: str
+    event_id: str | None = None
+    command_id: str | None = None
+    amount: Decimal | None = None
+    force: bool = False
+    original: Original | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        if self.original is None:
+            return (f"{REVERSAL}{self.command_id or self.event_id}",)
+        return (REVERSAL + self.original.command_id, *(leg.account_id for leg in self.original.legs))
+
+
 type_of: dict[type[Command], str] = {
     CreateAccount: "create-account",
     Deposit: "deposit",
@@ -160,6 +185,7 @@ type_of: dict[type[Command], str] = {
     CaptureHold: "capture-hold",
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
+    Reverse: "reverse",
 }
 Command = (
     CreateAccount
@@ -176,4 +202,5 @@ Command = (
     | CaptureHold
     | ReleaseHold
     | ExpireHold
+    | Reverse
 )

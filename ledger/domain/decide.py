@@ -2,13 +2,13 @@
 
 `decide` is pure: time, ids and the actor arrive with the command, money arrives as Decimals. Adding a
 command is one dataclass in `commands`, one in `events`, one branch here and one in `evolve`. The rules of a
-group of commands are in a module of its own (`cash`, `holds`, `moves`, `standing`). Refusals are raised in
+group of commands are in a module of its own (`cash`, `holds`, `moves`, `reversing`, `standing`). Refusals are raised in
 the order of the table in docs/errors.md, and tests/unit holds that order.
 """
 
 from __future__ import annotations
 
-from ledger.domain import cash, holds, moves, standing
+from ledger.domain import cash, holds, moves, reversing, standing
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -21,6 +21,7 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     SetOverdraftLimit,
     Transfer,
     UnfreezeAccount,
@@ -46,6 +47,7 @@ _RULES = {
     CaptureHold: holds.capture,
     ReleaseHold: holds.release,
     ExpireHold: holds.expire,
+    Reverse: reversing.reverse,
 }
 
 

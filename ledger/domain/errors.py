@@ -87,6 +87,24 @@ class SameCurrency(Malformed):
     code = "same_currency"
 
 
+class NothingToReverse(Malformed):
+    """The command to reverse moved no money. Fields: `command_id`."""
+
+    code = "nothing_to_reverse"
+
+
+class ReversalOfReversal(Malformed):
+    """A reversal is not reversed. Fields: `command_id`."""
+
+    code = "reversal_of_reversal"
+
+
+class PartNotReversible(Malformed):
+    """Of several legs or currencies no part has one meaning. Fields: `command_id`."""
+
+    code = "part_not_reversible"
+
+
 class Unknown(LedgerError):
     code = "not_found"
     status = 404
@@ -100,6 +118,12 @@ class HoldNotFound(Unknown):
     """No such hold is open: it never was, or it has been captured or released."""
 
     code = "hold_not_found"
+
+
+class OriginalNotFound(Unknown):
+    """What is to be reversed was never recorded. Fields: `event_id`, `command_id`."""
+
+    code = "original_not_found"
 
 
 class Conflict(LedgerError):
@@ -158,6 +182,16 @@ class HoldNotExpired(Refused):
 
 class HoldExceeded(Refused):
     code = "hold_exceeded"
+
+
+class AlreadyReversed(Refused):
+    code = "already_reversed"
+
+
+class ReversalExceeded(Refused):
+    """More than is left of the original. Fields: `left`, `required`."""
+
+    code = "reversal_exceeded"
 
 
 class OverdraftInUse(Refused):

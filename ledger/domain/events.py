@@ -33,28 +33,36 @@ class AccountCreated:
 
 @dataclass(frozen=True, slots=True)
 class MoneyDeposited:
-    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this."""
+    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this.
 
-    schema_version: ClassVar[int] = 2
+    Version 3 added `reverses`: the event_id of the event that this one takes back, all of it or a part.
+    """
+
+    schema_version: ClassVar[int] = 3
     amount_minor: int
     currency: str
     counter_account: str
     description: str
     transfer_id: str | None = None
     exchange_rate: str | None = None
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MoneyWithdrawn:
-    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this."""
+    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this.
 
-    schema_version: ClassVar[int] = 2
+    Version 3 added `reverses`: the event_id of the event that this one takes back, all of it or a part.
+    """
+
+    schema_version: ClassVar[int] = 3
     amount_minor: int
     currency: str
     counter_account: str
     description: str
     transfer_id: str | None = None
     exchange_rate: str | None = None
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +102,19 @@ class FundsHeld:
 
 @dataclass(frozen=True, slots=True)
 class HoldCaptured:
-    """Held money left the account: `amount_minor` of it; `released_minor` stayed and is available again."""
+    """Held money left the account: `amount_minor` of it; `released_minor` stayed and is available again.
 
-    schema_version: ClassVar[int] = 1
+    Version 2 added `transfer_id`, of a transfer in steps whose money it was.
+    """
+
+    schema_version: ClassVar[int] = 2
     hold_id: str
     amount_minor: int
     released_minor: int
     currency: str
     counter_account: str
     description: str
+    transfer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,21 @@ class HoldReleased:
     hold_id: str
     amount_minor: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyReversed:
+    """Of the command that the aggregate is about, whose first money event was `original_minor`, so much was taken back.
+
+    `is_forced`: an administrator had it done whether the money was still there or not.
+    """
+
+    schema_version: ClassVar[int] = 1
+    amount_minor: int
+    original_minor: int
+    currency: str
+    reason: str
+    is_forced: bool
 
 
 Event = (
@@ -124,6 +151,7 @@ Event = (
     | FundsHeld
     | HoldCaptured
     | HoldReleased
+    | MoneyReversed
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}
 _field_names = {event_type: tuple(f.name for f in fields(event_type)) for event_type in EVENT_TYPES.values()}

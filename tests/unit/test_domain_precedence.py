@@ -20,6 +20,7 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     SetOverdraftLimit,
     Transfer,
     UnfreezeAccount,
@@ -29,7 +30,16 @@ from ledger.domain.commands import (
 from ledger.domain.events import (
     EVENT_TYPES,
 )
-from tests.domain_books import NOW, refusal_of
+from ledger.domain.original import Original
+from tests.domain_books import NOW, deposited, original, refusal_of, withdrawn
+
+SOLD_FOR_YEN = original(withdrawn("gone"), deposited("yen", currency="JPY"))
+SPLIT = original(withdrawn("gone"), deposited("ann", 2_000), deposited("bob", 3_000))
+
+
+def reversing(what: Original, amount: Decimal | None = None, *, force: bool = False) -> Reverse:
+    return Reverse("why", command_id=what.command_id, amount=amount, force=force, original=what)
+
 
 # In order of precedence: each row breaks its own rule and, where it can, every rule further down.
 REFUSALS = [
@@ -100,6 +110,23 @@ REFUSALS = [
     (Exchange("ann", "yen", Decimal(1), Decimal("0.5")), NOW, "too_many_decimals"),
     (Exchange("ann", "yen", Decimal(1_000), Decimal(1)), NOW, "insufficient_funds"),
     (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
+    (Reverse("why", command_id="o-1", amount=Decimal(0)), NOW, "original_not_found"),
+    (reversing(original(), Decimal(0)), NOW, "nothing_to_reverse"),
+    (reversing(original(deposited("gone", reverses="e-9")), Decimal(0)), NOW, "reversal_of_reversal"),
+    (reversing(original(deposited("gone")), Decimal(0)), NOW, "amount_not_positive"),
+    (reversing(original(deposited("gone")), Decimal("1e20")), NOW, "amount_too_large"),
+    (reversing(original(deposited("gone")), Decimal("0.001")), NOW, "too_many_decimals"),
+    (reversing(SOLD_FOR_YEN, Decimal(1)), NOW, "part_not_reversible"),
+    (reversing(SPLIT, Decimal(1)), NOW, "part_not_reversible"),
+    (reversing(original(withdrawn("cold"), deposited("gone"))), NOW - timedelta(days=9), "account_frozen"),
+    (reversing(original(withdrawn("gone"), deposited("cold"))), NOW - timedelta(days=9), "account_closed"),
+    (reversing(original(deposited("bob"), command_id="done")), NOW - timedelta(days=9), "effective_before_opening"),
+    (reversing(original(deposited("bob"), command_id="done")), NOW, "already_reversed"),
+    (reversing(original(deposited("bob"), command_id="part"), Decimal("30.01")), NOW, "reversal_exceeded"),
+    (reversing(original(withdrawn("full"), deposited("bob"))), NOW, "insufficient_funds"),
+    (reversing(original(withdrawn("full"), deposited("ann"))), NOW, "balance_too_large"),
+    (reversing(original(deposited("held", 6_001))), NOW, "insufficient_funds"),
+    (reversing(original(deposited("deepest", 2)), force=True), NOW, "balance_too_large"),
 ]
 
 
@@ -112,4 +139,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 10
+    assert len(EVENT_TYPES) == 11
