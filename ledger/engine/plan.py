@@ -92,6 +92,7 @@ class Plan:
     def _record(self, submission: Submission, decided: list[Decided], recorded_at: datetime,
                 effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
         effective_text = format_instant(effective_at)
+        metadata = _metadata(submission, len(decided))
         events = []
         for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
             aggregate = aggregates.of_id(aggregate_id)
@@ -109,7 +110,7 @@ class Plan:
                     event_type=type(event).__name__,
                     schema_version=event.schema_version,
                     data=to_data(event),
-                    metadata=_metadata(submission, index, len(decided)),
+                    metadata={**metadata, "command_index": index},
                     state=aggregate.write(head.state),
                     recorded_at=recorded_at,
                     effective_at=effective_at,
@@ -149,15 +150,16 @@ def _check_version(submission: Submission, head: Head) -> None:
         )
 
 
-def _metadata(submission: Submission, index: int, size: int) -> dict[str, Any]:
+def _metadata(submission: Submission, size: int) -> dict[str, Any]:
+    """Return what the events of a command share; `command_index` is added to each."""
+    command_id = str(submission.command_id)
     return {
         "actor": submission.actor,
         "causation_id": submission.causation_id,
-        "command_id": str(submission.command_id),
-        "command_index": index,
+        "command_id": command_id,
         "command_size": size,
         "command_type": submission.command_type,
-        "correlation_id": submission.correlation_id or str(submission.command_id),
+        "correlation_id": submission.correlation_id or command_id,
         "idempotency_key": submission.idempotency_key,
     }
 
