@@ -55,6 +55,9 @@ MOVES_NOTHING = {
     "HoldReleased",
     "MoneyReversed",
     "OverdraftLimitChanged",
+    "TransferCompleted",
+    "TransferFailed",
+    "TransferStarted",
 }
 
 

@@ -19,6 +19,7 @@ from ledger.domain.instants import format_instant
 from ledger.domain.money import AMOUNT_MINOR_MAX
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -44,6 +45,15 @@ BOOKS: dict[str, State | None] = {
     "deep": account(overdraft_limit_minor=5_000),
     "yen": Account("Yui", "JPY", OPENED, balance_minor=500),
     "new": None,
+    "saga": account(held_minor=4_000, holds={"transfer:t-1": {"amount_minor": 4_000, "expires_at": None}}),
+    "transfer:t-0": None,
+    "transfer:t-1": Transfer("saga", "bob", 4_000, "USD", "rent"),
+    "transfer:t-cold": Transfer("saga", "cold", 4_000, "USD", "rent"),
+    "transfer:t-gone": Transfer("saga", "gone", 4_000, "USD", "rent"),
+    "transfer:t-full": Transfer("saga", "full", 4_000, "USD", "rent"),
+    "transfer:t-iced": Transfer("cold", "gone", 4_000, "USD", "rent"),
+    "transfer:t-done": Transfer("saga", "gone", 4_000, "USD", "rent", "completed"),
+    "transfer:t-lost": Transfer("saga", "gone", 4_000, "USD", "rent", "failed", "account_closed"),
     "reversal:fresh": None,
     "reversal:part": Reversal("USD", original_minor=5_000, reversed_minor=2_000),
     "reversal:done": Reversal("USD", original_minor=5_000, reversed_minor=5_000),

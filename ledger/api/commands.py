@@ -104,6 +104,7 @@ VIEWS = {
         "place-hold": "Reserve money of an account.",
         "capture-hold": "Take held money, all or a part; the rest is released.",
         "release-hold": "Set held money free.",
+        "start-transfer": "Begin a transfer in steps: reserve now, be settled or given up within moments.",
         "reverse": "Take back what a command moved, all of it or a part, with the opposite events.",
     }.items()
 }

@@ -42,6 +42,7 @@ from ledger.domain.commands import (
     ReleaseHold,
     Reverse,
     SetOverdraftLimit,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -108,6 +109,13 @@ class TransferSerializer(CommandSerializer):
 
 class ExchangeSerializer(TransferSerializer):
     to_amount = AmountField(help_text="what the target gets, in its currency; the rate follows from the two amounts")
+
+
+class StartTransferSerializer(CommandSerializer):
+    from_account_id = AccountIdField()
+    to_account_id = AccountIdField()
+    amount = AmountField()
+    description = _text()
 
 
 class LegSerializer(CommandSerializer):
@@ -215,6 +223,7 @@ FORMS: Mapping[str, Form] = {
     "capture-hold": Form(CaptureHoldSerializer(), CaptureHold),
     "release-hold": Form(ReleaseHoldSerializer(), ReleaseHold),
     "reverse": Form(ReverseSerializer(), Reverse),
+    "start-transfer": Form(StartTransferSerializer(), StartTransfer),
 }
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ledger.domain import account, reversal
+from ledger.domain import account, reversal, transfer
 from ledger.domain.account import Account
-from ledger.domain.events import REVERSAL, Event
+from ledger.domain.events import REVERSAL, TRANSFER, Event
 from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
-State = Account | Reversal
+State = Account | Reversal | Transfer
 
 
 class Aggregate(NamedTuple):
@@ -30,6 +31,7 @@ class Aggregate(NamedTuple):
 ACCOUNT = Aggregate(account.AGGREGATE_TYPE, account.from_state, account.to_state, account.evolve)
 _BY_PREFIX = {
     REVERSAL: Aggregate(reversal.AGGREGATE_TYPE, reversal.from_state, reversal.to_state, reversal.evolve),
+    TRANSFER: Aggregate(transfer.AGGREGATE_TYPE, transfer.from_state, transfer.to_state, transfer.evolve),
 }
 _PREFIXES = tuple(_BY_PREFIX)
 BY_TYPE = {aggregate.type: aggregate for aggregate in (ACCOUNT, *_BY_PREFIX.values())}

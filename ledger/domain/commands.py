@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from ledger.domain.events import REVERSAL
+from ledger.domain.events import REVERSAL, TRANSFER
 from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
@@ -170,6 +170,47 @@ class Reverse:
         return (REVERSAL + self.original.command_id, *(leg.account_id for leg in self.original.legs))
 
 
+@dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """A transfer in steps: reserves now, and is settled or given up by the process manager. Its id is the command's."""
+
+    from_account_id: str
+    to_account_id: str
+    amount: Decimal
+    description: str = ""
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTransfer:
+    """Move what a transfer reserved; sent by the process manager, which reads the accounts from its first event."""
+
+    transfer_id: str
+    from_account_id: str
+    to_account_id: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (TRANSFER + self.transfer_id, self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FailTransfer:
+    """Set free what a transfer reserved, because its settlement was refused; sent by the process manager."""
+
+    transfer_id: str
+    from_account_id: str
+    code: str
+    reason: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (TRANSFER + self.transfer_id, self.from_account_id)
+
+
 type_of: dict[type[Command], str] = {
     CreateAccount: "create-account",
     Deposit: "deposit",
@@ -186,6 +227,9 @@ type_of: dict[type[Command], str] = {
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
     Reverse: "reverse",
+    StartTransfer: "start-transfer",
+    SettleTransfer: "settle-transfer",
+    FailTransfer: "fail-transfer",
 }
 Command = (
     CreateAccount
@@ -203,4 +247,7 @@ Command = (
     | ReleaseHold
     | ExpireHold
     | Reverse
+    | StartTransfer
+    | SettleTransfer
+    | FailTransfer
 )

@@ -126,6 +126,10 @@ class OriginalNotFound(Unknown):
     code = "original_not_found"
 
 
+class TransferNotFound(Unknown):
+    code = "transfer_not_found"
+
+
 class Conflict(LedgerError):
     code = "conflict"
     status = 409
@@ -139,6 +143,12 @@ class VersionConflict(Conflict):
     """The aggregate is not at `expected_version`: read it again, decide again."""
 
     code = "version_conflict"
+
+
+class TransferEnded(Conflict):
+    """It has completed or failed, by another process or an earlier attempt: nothing is left to do."""
+
+    code = "transfer_ended"
 
 
 class Refused(LedgerError):
@@ -192,6 +202,12 @@ class ReversalExceeded(Refused):
     """More than is left of the original. Fields: `left`, `required`."""
 
     code = "reversal_exceeded"
+
+
+class HoldOfTransfer(Refused):
+    """The hold is that of a transfer in steps, which captures or releases it itself."""
+
+    code = "hold_of_transfer"
 
 
 class OverdraftInUse(Refused):

@@ -140,6 +140,35 @@ class MoneyReversed:
     is_forced: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """A transfer in steps has reserved its money: a hold of the source's that bears the transfer's aggregate's id."""
+
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+    from_account_id: str
+    to_account_id: str
+    amount_minor: int
+    currency: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCompleted:
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The settlement was refused with `code`, and what was reserved is free again."""
+
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+    code: str
+    reason: str
+
+
 Event = (
     AccountCreated
     | MoneyDeposited
@@ -152,6 +181,9 @@ Event = (
     | HoldCaptured
     | HoldReleased
     | MoneyReversed
+    | TransferStarted
+    | TransferCompleted
+    | TransferFailed
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}
 _field_names = {event_type: tuple(f.name for f in fields(event_type)) for event_type in EVENT_TYPES.values()}

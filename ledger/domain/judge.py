@@ -85,6 +85,27 @@ def _reverse(facts: Facts, state: States) -> c.Command:
     return c.Reverse(event.reason, None, command_id, reversed_.amount, event.is_forced)
 
 
+def _start_transfer(facts: Facts, state: States) -> c.Command:
+    event = facts[0].event
+    return c.StartTransfer(event.from_account_id, event.to_account_id, facts[0].amount, event.description)
+
+
+def _fail_transfer(facts: Facts, state: States) -> c.Command:
+    event = facts[1].event
+    return c.FailTransfer(event.transfer_id, facts[0].id, event.code, event.reason)
+
+
+def _stand_in(command: c.StartTransfer, state: States) -> States:
+    """Return the state with a target that would take anything: what it was like is not among the events.
+
+    Why: starting a transfer does not touch its target; whether the target takes it, the settlement decides.
+    """
+    source = state[command.from_account_id]
+    if not isinstance(source, Account) or command.to_account_id == command.from_account_id:
+        return state
+    return {**state, command.to_account_id: Account("", source.currency, source.opened_at)}
+
+
 _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "create-account": _create,
     "deposit": lambda f, _: c.Deposit(f[0].id, f[0].amount, f[0].event.description),
@@ -101,6 +122,9 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "release-hold": lambda f, _: c.ReleaseHold(f[0].id, f[0].event.hold_id, f[0].event.reason),
     "expire-hold": lambda f, _: c.ExpireHold(f[0].id, f[0].event.hold_id),
     "reverse": _reverse,
+    "start-transfer": _start_transfer,
+    "settle-transfer": lambda f, _: c.SettleTransfer(f[2].event.transfer_id, f[0].id, f[1].id),
+    "fail-transfer": _fail_transfer,
 }
 
 
@@ -116,11 +140,13 @@ def judge(command_type: str, events: Sequence[Recorded], state: States, command_
         command = _COMMAND_OF[command_type](facts, state)
         if isinstance(command, c.Reverse):
             command = replace(command, original=find_original(str(command.command_id)))
+        if isinstance(command, c.StartTransfer):
+            state = _stand_in(command, state)
         context = Context(command_id, parse_instant(effective_at), parse_instant(recorded_at))
         decided = decide(command, {id_: state[id_] for id_ in command.aggregate_ids}, context)
     except LedgerError as error:
         return f"{error.code}: {error}"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return f"no command of this ledger leads to it: {type(error).__name__}: {error}"
     wanted = [Fact(d.aggregate_id, d.event) for d in decided]
     if wanted != facts:

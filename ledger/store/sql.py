@@ -183,6 +183,17 @@ BACKLOG = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
 """
 
+# A page of the transfers in steps that were started, with the latest event of each: version 1 is one that has not
+# ended. The journal is asked, not the heads, so that a page continues where the last one stopped.
+READ_STARTED_TRANSFERS = """
+SELECT started.position, head.version, head.event_id, head.data
+FROM (SELECT position, aggregate_id FROM journal WHERE event_type = 'TransferStarted' AND position > %s
+      ORDER BY position LIMIT %s) AS started
+CROSS JOIN LATERAL (
+    SELECT version, event_id, data FROM events WHERE aggregate_id = started.aggregate_id ORDER BY version DESC LIMIT 1
+) AS head ORDER BY started.position
+"""
+
 # --- the log: tiles and tree heads ---------------------------------------------------------------------
 # One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
 READ_LEAVES = """

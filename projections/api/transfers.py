@@ -11,7 +11,7 @@ from ledger import selectors as ledger
 from ledger.api import fields, parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import query, read
-from ledger.domain.errors import Unknown
+from ledger.domain.errors import TransferNotFound
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.errors import NotYet
@@ -27,10 +27,6 @@ _LIST_PARAMETERS = [
     query("after", int, "the position of the last transfer of the page before"),
     query("account_id", str, "only transfers from or to this account"),
 ]
-
-
-class TransferNotFound(Unknown):
-    code = "transfer_not_found"
 
 
 class TransfersView(ApiView):

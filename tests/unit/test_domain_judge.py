@@ -18,6 +18,7 @@ from ledger.domain.instants import format_instant
 from ledger.domain.judge import _COMMAND_OF, Recorded, judge
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = "6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11"
@@ -50,6 +51,13 @@ def take_back(amount: Decimal | None, *, force: bool = False) -> c.Reverse:
     return c.Reverse("mistaken", command_id="o-1", amount=amount, force=force, original=RENT)
 
 
+STARTED = Transfer("a", "b", 700, "USD", "rent")
+
+
+def reserved() -> Account:
+    return account(held_minor=700, holds={"transfer:t-1": {"amount_minor": 700, "expires_at": None}})
+
+
 CASES: dict[c.Command, dict[str, State | None]] = {
     c.CreateAccount("a", "Ann", "USD", Decimal("1.50")): {"a": None},
     c.CreateAccount("a", "Ann", "JPY"): {"a": None},
@@ -70,6 +78,9 @@ CASES: dict[c.Command, dict[str, State | None]] = {
     c.CaptureHold("a", ID): {"a": with_hold(None)},
     c.ReleaseHold("a", ID, "cancelled"): {"a": with_hold(None)},
     c.ExpireHold("a", ID): {"a": with_hold(NOW - timedelta(minutes=1))},
+    c.StartTransfer("a", "b", Decimal(7), "rent"): {"a": account(), "b": account()},
+    c.SettleTransfer("t-1", "a", "b"): {"a": reserved(), "b": account(), "transfer:t-1": STARTED},
+    c.FailTransfer("t-1", "a", "account_frozen", "account b is frozen"): {"a": reserved(), "transfer:t-1": STARTED},
     take_back(None): {"a": account(), "b": account(), "reversal:o-1": None},
     take_back(Decimal("0.07")): {"a": account(), "b": account(), "reversal:o-1": Reversal("USD", 700, 690)},
     take_back(Decimal(1), force=True): {"a": account(), "b": account(balance_minor=0), "reversal:o-1": None},
@@ -129,6 +140,21 @@ def test_a_reversal_that_names_other_events_than_the_originals_is_judged_illegal
     back, out, counted = recorded(decide(command, CASES[command], context()))
     named = replace(out, data={**out.data, "reverses": "e-7"})
     assert "leads to" in (judged(command, [back, named, counted], CASES[command]) or "")
+
+
+def test_a_transfer_that_is_settled_twice_or_elsewhere_is_judged_illegal() -> None:
+    command = c.SettleTransfer("t-1", "a", "b")
+    events = recorded(decide(command, CASES[command], context()))
+    done = {**CASES[command], "transfer:t-1": replace(STARTED, status="completed")}
+    assert (judged(command, events, done) or "").startswith("transfer_ended")
+    elsewhere = {**CASES[command], "transfer:t-1": replace(STARTED, to_account_id="d")}
+    assert "no command of this ledger" in (judged(command, events, elsewhere) or "")
+
+
+def test_what_a_started_transfers_target_was_like_is_not_judged_with_its_start() -> None:
+    command = c.StartTransfer("a", "b", Decimal(7), "rent")
+    events = recorded(decide(command, CASES[command], context()))
+    assert judged(command, events, {"a": account(), f"transfer:{ID}": None}) is None
 
 
 def test_what_no_command_leads_to_is_judged_illegal() -> None:

@@ -15,6 +15,7 @@ from ledger.domain.commands import (
     Deposit,
     Exchange,
     ExpireHold,
+    FailTransfer,
     FreezeAccount,
     Leg,
     MultiTransfer,
@@ -22,6 +23,8 @@ from ledger.domain.commands import (
     ReleaseHold,
     Reverse,
     SetOverdraftLimit,
+    SettleTransfer,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -127,6 +130,31 @@ REFUSALS = [
     (reversing(original(withdrawn("full"), deposited("ann"))), NOW, "balance_too_large"),
     (reversing(original(deposited("held", 6_001))), NOW, "insufficient_funds"),
     (reversing(original(deposited("deepest", 2)), force=True), NOW, "balance_too_large"),
+    (StartTransfer("new", "new", Decimal(0)), NOW, "same_account"),
+    (StartTransfer("new", "gone", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("gone", "new", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("transfer:t-1", "gone", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("cold", "gone", Decimal(0)), NOW, "amount_not_positive"),
+    (StartTransfer("cold", "gone", Decimal("0.001")), NOW, "too_many_decimals"),
+    (StartTransfer("gone", "cold", Decimal(1_000)), NOW, "account_closed"),
+    (StartTransfer("many", "cold", Decimal(1_000)), NOW, "account_frozen"),
+    (StartTransfer("many", "yen", Decimal(1_000)), NOW - timedelta(days=9), "effective_before_opening"),
+    (StartTransfer("many", "yen", Decimal(1_000)), NOW, "currency_mismatch"),
+    (StartTransfer("many", "bob", Decimal(1_000)), NOW, "too_many_holds"),
+    (StartTransfer("held", "full", Decimal("60.01")), NOW, "insufficient_funds"),
+    (SettleTransfer("t-0", "saga", "gone"), NOW, "transfer_not_found"),
+    (SettleTransfer("t-done", "saga", "gone"), NOW, "transfer_ended"),
+    (SettleTransfer("t-iced", "cold", "gone"), NOW, "account_frozen"),
+    (SettleTransfer("t-gone", "saga", "gone"), NOW, "account_closed"),
+    (SettleTransfer("t-cold", "saga", "cold"), NOW, "account_frozen"),
+    (SettleTransfer("t-full", "saga", "full"), NOW, "balance_too_large"),
+    (FailTransfer("t-0", "saga", "account_frozen", ""), NOW, "transfer_not_found"),
+    (FailTransfer("t-lost", "saga", "account_frozen", ""), NOW, "transfer_ended"),
+    (CaptureHold("saga", "transfer:t-1", Decimal(0)), NOW, "amount_not_positive"),
+    (CaptureHold("saga", "transfer:t-1", Decimal(50)), NOW, "hold_of_transfer"),
+    (ReleaseHold("saga", "transfer:t-1"), NOW, "hold_of_transfer"),
+    (ExpireHold("saga", "transfer:t-1"), NOW, "hold_not_expired"),
+    (CloseAccount("saga"), NOW, "account_not_empty"),
 ]
 
 
@@ -139,4 +167,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 11
+    assert len(EVENT_TYPES) == 14

@@ -108,8 +108,3 @@ def test_parts_never_add_up_to_more_than_the_original(parts: list[int]) -> None:
     assert taken <= 1_000
     assert state["ann"] == account(1_000 - taken)
     assert state["reversal:fresh"] == (Reversal("USD", 1_000, taken) if taken else None)
-
-
-def test_a_reversal_is_read_as_it_was_written() -> None:
-    reversals, reversal = aggregates.of_id("reversal:x"), Reversal("USD", 5_000, 2_000)
-    assert reversals.read(reversals.write(reversal)) == reversal
