@@ -53,7 +53,7 @@ MOVES_NOTHING = {
     "AccountUnfrozen",
     "FundsHeld",
     "HoldReleased",
-    "MoneyReversed",
+    "CommandReversed",
     "OverdraftLimitChanged",
     "TransferCompleted",
     "TransferFailed",

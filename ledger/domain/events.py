@@ -126,7 +126,7 @@ class HoldReleased:
 
 
 @dataclass(frozen=True, slots=True)
-class MoneyReversed:
+class CommandReversed:
     """Of the command that the aggregate is about, whose first money event was `original_minor`, so much was taken back.
 
     `is_forced`: an administrator had it done whether the money was still there or not.
@@ -180,7 +180,7 @@ Event = (
     | FundsHeld
     | HoldCaptured
     | HoldReleased
-    | MoneyReversed
+    | CommandReversed
     | TransferStarted
     | TransferCompleted
     | TransferFailed

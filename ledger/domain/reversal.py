@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ledger.domain.events import Event, MoneyReversed
+from ledger.domain.events import CommandReversed, Event
 
 AGGREGATE_TYPE = "reversal"
 
@@ -25,7 +25,7 @@ class Reversal:
 
 def evolve(reversal: Reversal | None, event: Event, effective_at: str) -> Reversal:
     """Return the reversal after one more of its events."""
-    assert isinstance(event, MoneyReversed), f"{type(event).__name__} is not an event of a reversal"
+    assert isinstance(event, CommandReversed), f"{type(event).__name__} is not an event of a reversal"
     if reversal is None:
         return Reversal(event.currency, event.original_minor, event.amount_minor)
     return replace(reversal, reversed_minor=reversal.reversed_minor + event.amount_minor)

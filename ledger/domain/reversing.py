@@ -17,7 +17,7 @@ from ledger.domain.errors import (
     ReversalExceeded,
     ReversalOfReversal,
 )
-from ledger.domain.events import REVERSAL, HoldCaptured, MoneyDeposited, MoneyReversed, MoneyWithdrawn
+from ledger.domain.events import REVERSAL, CommandReversed, HoldCaptured, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.money import format_minor, to_minor
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
@@ -45,7 +45,7 @@ def reverse(command: Reverse, state: States, context: Context) -> list[Decided]:
         change_minor = -part_minor if isinstance(leg.event, MoneyDeposited) else part_minor
         check_room(leg.account_id, existing(state, leg.account_id), change_minor)
     decided = [Decided(leg.account_id, _opposite(leg, part_minor, command.reason)) for leg, part_minor in parts]
-    reversed_ = MoneyReversed(amount_minor, first.amount_minor, first.currency, command.reason, command.force)
+    reversed_ = CommandReversed(amount_minor, first.amount_minor, first.currency, command.reason, command.force)
     return [*decided, Decided(REVERSAL + original.command_id, reversed_)]
 
 

@@ -31,7 +31,7 @@ def account_of(paid: dict[str, Any]) -> str:
 
 def test_a_deposit_is_taken_back_by_event_or_by_command(operator: Client, paid: dict[str, Any]) -> None:
     part = ok(post(operator, "reverse", {"event_id": paid["event_id"], "amount": "4", "reason": "typing error"}), 201)
-    assert [event["type"] for event in part["events"]] == ["MoneyWithdrawn", "MoneyReversed"]
+    assert [event["type"] for event in part["events"]] == ["MoneyWithdrawn", "CommandReversed"]
     assert part["balances"][account_of(paid)]["balance"] == "6.00"
     assert list(part["balances"]) == [account_of(paid)], "a reversal has no balance"
     rest = ok(post(operator, "reverse", {"command_id": paid["command_id"].upper(), "reason": "typing error"}), 201)

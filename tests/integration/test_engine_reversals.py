@@ -35,7 +35,7 @@ def test_a_transfer_is_reversed_by_its_command_or_by_either_of_its_events() -> N
         by_event = {"event_id": str(moved.events[name].event_id)} if name < 2 else {"command_id": str(moved.command_id)}
         outcome = accepted(Reverse("mistaken", **by_event))  # type: ignore[arg-type]
         assert (balance(source), balance(target)) == (1000, 0)
-        assert [e.event_type for e in outcome.events] == ["MoneyDeposited", "MoneyWithdrawn", "MoneyReversed"]
+        assert [e.event_type for e in outcome.events] == ["MoneyDeposited", "MoneyWithdrawn", "CommandReversed"]
         assert [e.data["reverses"] for e in outcome.events[:2]] == [str(e.event_id) for e in moved.events]
         assert [e.data["transfer_id"] for e in outcome.events[:2]] == [str(moved.command_id)] * 2
         last = outcome.events[-1]

@@ -11,7 +11,7 @@ from ledger.domain import aggregates
 from ledger.domain.commands import Reverse
 from ledger.domain.decide import Context, decide
 from ledger.domain.errors import AlreadyReversed, ReversalExceeded
-from ledger.domain.events import Event, HoldCaptured, MoneyDeposited, MoneyReversed, MoneyWithdrawn
+from ledger.domain.events import CommandReversed, Event, HoldCaptured, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.instants import format_instant
 from ledger.domain.original import Original
 from ledger.domain.reversal import Reversal
@@ -28,7 +28,7 @@ def reversing(what: Original, amount: str | None = None, *, force: bool = False)
 
 
 def counted(amount_minor: int = 5_000, *, is_forced: bool = False, command_id: str = "fresh") -> tuple[str, Event]:
-    return f"reversal:{command_id}", MoneyReversed(amount_minor, 5_000, "USD", "error", is_forced)
+    return f"reversal:{command_id}", CommandReversed(amount_minor, 5_000, "USD", "error", is_forced)
 
 
 def test_a_deposit_is_taken_back_to_where_it_came_from() -> None:
