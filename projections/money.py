@@ -54,6 +54,7 @@ MOVES_NOTHING = {
     "FundsHeld",
     "HoldReleased",
     "CommandReversed",
+    "LogKeyRotated",
     "OverdraftLimitChanged",
     "TransferCompleted",
     "TransferFailed",

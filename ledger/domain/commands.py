@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from ledger.domain.events import REVERSAL, TRANSFER
+from ledger.domain.events import LOG_KEYS, REVERSAL, TRANSFER
 from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
@@ -211,6 +211,19 @@ class FailTransfer:
         return (TRANSFER + self.transfer_id, self.from_account_id)
 
 
+@dataclass(frozen=True, slots=True)
+class RotateLogKey:
+    """Let another key sign the log's heads; sent by `manage.py rotate_log_key` alone."""
+
+    old_key: str
+    new_key: str
+    note: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (LOG_KEYS,)
+
+
 type_of: dict[type[Command], str] = {
     CreateAccount: "create-account",
     Deposit: "deposit",
@@ -230,6 +243,7 @@ type_of: dict[type[Command], str] = {
     StartTransfer: "start-transfer",
     SettleTransfer: "settle-transfer",
     FailTransfer: "fail-transfer",
+    RotateLogKey: "rotate-log-key",
 }
 Command = (
     CreateAccount
@@ -250,4 +264,5 @@ Command = (
     | StartTransfer
     | SettleTransfer
     | FailTransfer
+    | RotateLogKey
 )

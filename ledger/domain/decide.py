@@ -2,14 +2,14 @@
 
 `decide` is pure: time, ids and the actor arrive with the command, money arrives as Decimals. Adding a
 command is one dataclass in `commands`, one in `events`, one branch here and one in `evolve`. The rules of a
-group of commands are in a module of its own (`cash`, `holds`, `moves`, `reversing`, `sagas`,
+group of commands are in a module of its own (`cash`, `holds`, `moves`, `reversing`, `sagas`, `sealing`,
 `standing`). Refusals are raised in
 the order of the table in docs/errors.md, and tests/unit holds that order.
 """
 
 from __future__ import annotations
 
-from ledger.domain import cash, holds, moves, reversing, sagas, standing
+from ledger.domain import cash, holds, moves, reversing, sagas, sealing, standing
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -24,6 +24,7 @@ from ledger.domain.commands import (
     PlaceHold,
     ReleaseHold,
     Reverse,
+    RotateLogKey,
     SetOverdraftLimit,
     SettleTransfer,
     StartTransfer,
@@ -55,6 +56,7 @@ _RULES = {
     StartTransfer: sagas.start,
     SettleTransfer: sagas.settle,
     FailTransfer: sagas.fail,
+    RotateLogKey: sealing.rotate_log_key,
 }
 
 

@@ -66,4 +66,4 @@ def hash_of(event: RecordedEvent) -> bytes:
 
 def sealed(event: RecordedEvent) -> RecordedEvent:
     """Return the event with its hash filled in."""
-    return event._replace(hash=hash_of(event))
+    return RecordedEvent(*event[:-1], hash_of(event))

@@ -174,6 +174,7 @@ SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
     AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
 """
 COUNT_ALL = "SELECT coalesce(max(position), 0) FROM journal"  # gapless from 1: the head is the count
+COUNT_LATE = "SELECT count(*) FROM journal WHERE is_late"
 READ_EVENT = f"""
 SELECT {EVENT_COLUMNS}, j.position, j.running_hash
 FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
@@ -193,6 +194,29 @@ CROSS JOIN LATERAL (
     SELECT version, event_id, data FROM events WHERE aggregate_id = started.aggregate_id ORDER BY version DESC LIMIT 1
 ) AS head ORDER BY started.position
 """
+
+# What narrows a list of refusals. A command names its accounts in its fields or in its legs: `refusals.Filters`.
+REFUSED_WHERE = {
+    "actor": "actor = %(actor)s",
+    "code": "code = %(code)s",
+    "account_id": "(" + " OR ".join(f"command @> %(named_{number})s::jsonb" for number in range(5)) + ")",
+}
+REFUSED_BEFORE = "(recorded_at, refusal_id) < (%(before_at)s, %(before_id)s)"
+REFUSED_AT = "SELECT recorded_at FROM refusals WHERE refusal_id = %s"
+
+
+@lru_cache(maxsize=16)
+def read_refusals(*conditions: str) -> str:
+    return f"""
+SELECT refusal_id, command_id, command_type, command, actor, code, detail, recorded_at FROM refusals
+WHERE {" AND ".join(conditions) or "true"} ORDER BY recorded_at DESC, refusal_id DESC LIMIT %(limit)s
+"""
+
+
+@lru_cache(maxsize=8)
+def count_refusals(*conditions: str) -> str:
+    return f"SELECT count(*) FROM refusals WHERE {' AND '.join(conditions) or 'true'}"
+
 
 # --- the log: tiles and tree heads ---------------------------------------------------------------------
 # One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
@@ -215,6 +239,11 @@ LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tre
 READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
 READ_TREE_HEADS = """
 SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
+"""
+READ_OF_AGGREGATE = """
+SELECT j.position, e.data FROM journal AS j
+JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.aggregate_id = %s ORDER BY j.version
 """
 POSITION_OF_EVENT = """
 SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version

@@ -15,6 +15,7 @@ from ledger.store.tree import Connection
 from ledger.verify.chains import Link
 from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind
+from ledger.verify.replay import read_state
 from ledger.verify.rows import Row
 
 
@@ -33,7 +34,8 @@ class CommandCheck:
         if row.hash is None or before is None:
             return  # its own fault, and the command cannot be judged
         self._rows.append(row)
-        self._state.setdefault(row.aggregate_id, before.state)
+        if row.aggregate_id not in self._state:
+            self._state[row.aggregate_id] = read_state(row.aggregate_type, before.state)
         if row.event_id != str(event_id_of(UUID(row.command_id), row.command_index)):
             yield fault_at(row, Kind.EVENT_ID, "the event's id does not follow from its command")
         if len(self._rows) == row.command_size and (reason := self._judge()):

@@ -13,9 +13,10 @@ from ledger.domain import commands as c
 from ledger.domain.account import Account, evolve
 from ledger.domain.aggregates import State
 from ledger.domain.decide import Context, Decided, decide
-from ledger.domain.events import MoneyDeposited, MoneyWithdrawn, to_data
+from ledger.domain.events import LOG_KEYS, MoneyDeposited, MoneyWithdrawn, to_data
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import _COMMAND_OF, Recorded, judge
+from ledger.domain.log_keys import LogKeys
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
 from ledger.domain.transfer import Transfer
@@ -84,6 +85,7 @@ CASES: dict[c.Command, dict[str, State | None]] = {
     take_back(None): {"a": account(), "b": account(), "reversal:o-1": None},
     take_back(Decimal("0.07")): {"a": account(), "b": account(), "reversal:o-1": Reversal("USD", 700, 690)},
     take_back(Decimal(1), force=True): {"a": account(), "b": account(balance_minor=0), "reversal:o-1": None},
+    c.RotateLogKey("log+2", "log+3", "signed by both"): {LOG_KEYS: LogKeys(("log+1", "log+2"))},
 }  # fmt: skip
 
 

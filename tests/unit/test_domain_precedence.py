@@ -167,4 +167,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 14
+    assert len(EVENT_TYPES) == 15
