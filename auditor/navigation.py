@@ -7,10 +7,11 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from auditor.permissions import may_manage_users, may_oversee, may_read
+from auditor.permissions import may_command, may_manage_users, may_oversee, may_read
 
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
+_COMMANDS = ("Do", may_command, [("Commands", "edit_document", "commands")])
 _PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
 _EVENT_STORE = (
     "Event store",
@@ -51,7 +52,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _COMMANDS, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
     return [
         {
             "title": title,

@@ -45,3 +45,11 @@ def hex(value: bytes) -> str:  # noqa: A001 (the filter's name in templates)
 def admin_key(value: object) -> str:
     """Return a key as the admin spells it in addresses."""
     return str(quote(str(value)))
+
+
+@register.filter
+def money(amount_minor: object, currency: str) -> str:
+    """Return an amount of minor units as the portal's tables show it; a dash for an event that has none."""
+    from auditor.admin import formats  # the admin's own modules read the tag libraries while they are imported
+
+    return formats.money(amount_minor, currency) if isinstance(amount_minor, int) else UNKNOWN

@@ -27,9 +27,7 @@ def signed_up_to(position: int) -> None:
     wait_for(is_signed, f"a head over position {position}")
 
 
-def test_a_verification_is_watched_to_its_verdict_across_a_reload(
-    open_page: OpenPage, live_system: LiveSystem
-) -> None:
+def test_a_verification_is_watched_to_its_verdict_across_a_reload(open_page: OpenPage, live_system: LiveSystem) -> None:
     deposit(new_account(), 2_000)
     signed_up_to(settled())
     page = open_page(INTEGRITY)
