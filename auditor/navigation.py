@@ -38,7 +38,14 @@ _READ_MODELS = (
         ("Parked events", "local_parking", "projections_parkedevent_changelist"),
     ],
 )
-_OVERSIGHT = ("Oversight", may_oversee, [("Access log", "visibility", "auditor_accesslogentry_changelist")])
+_OVERSIGHT = (
+    "Oversight",
+    may_oversee,
+    [
+        ("Findings", "flag_circle", "auditor_finding_changelist"),
+        ("Access log", "visibility", "auditor_accesslogentry_changelist"),
+    ],
+)
 _USERS = (
     "Users",
     may_manage_users,
