@@ -12,7 +12,7 @@ from auditor.permissions import may_command, may_manage_users, may_oversee, may_
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
 _COMMANDS = ("Do", may_command, [("Commands", "edit_document", "commands")])
-_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
+_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity"), ("Exports", "download", "exports")])
 _EVENT_STORE = (
     "Event store",
     may_read,

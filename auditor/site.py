@@ -20,6 +20,7 @@ class PortalSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         from auditor.commands import views as commands
+        from auditor.exports import views as exports
         from auditor.findings import views as findings
         from auditor.integrity import views as integrity
         from auditor.jobs import views as jobs
@@ -28,6 +29,7 @@ class PortalSite(UnfoldAdminSite):
         return [
             path("live/", self.admin_view(live), name="live"),
             *commands.urls(self.admin_view),
+            *exports.urls(self.admin_view),
             *findings.urls(self.admin_view),
             *integrity.urls(self.admin_view),
             *jobs.urls(self.admin_view),

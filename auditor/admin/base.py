@@ -117,11 +117,11 @@ class ReadOnlyAdmin(ModelAdmin):
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
-        for kind, subject_id in self._subjects_of_list(request):
+        for kind, subject_id in self.subjects_of_list(request):
             access_log.record(request.user, kind, subject_id, request.get_full_path())
         return super().changelist_view(request, extra_context)
 
-    def _subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
+    def subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the accounts a list is narrowed to; a further page of it is not a further look."""
         if AFTER in request.GET or not self.has_view_permission(request):
             return []

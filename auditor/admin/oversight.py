@@ -28,7 +28,11 @@ _PAGE_BY_KIND = {
 }
 
 
-_TONE_BY_STATE = {Finding.State.OPEN: "warning", Finding.State.EXPLAINED: "good", Finding.State.ESCALATED: "danger"}
+_TONE_BY_STATE: dict[str, str] = {
+    Finding.State.OPEN: "warning",
+    Finding.State.EXPLAINED: "good",
+    Finding.State.ESCALATED: "danger",
+}
 _finding_state = column("State", lambda row: badge(row.get_state_display(), _TONE_BY_STATE[row.state]))
 
 

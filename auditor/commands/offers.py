@@ -122,7 +122,8 @@ def label_of(name: str) -> str:
 
 
 def _names(command_type: str) -> list[str]:
-    return [name for name in FORMS[command_type].serializer.fields if name not in _LEFT_OUT]
+    fields: Mapping[str, Any] = FORMS[command_type].serializer.fields
+    return [name for name in fields if name not in _LEFT_OUT]
 
 
 def _kind(field: Any) -> str:

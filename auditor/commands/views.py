@@ -80,7 +80,7 @@ def _to_confirm(request: HttpRequest, command_type: str, given: offers.Given) ->
 
 
 def _form(request: HttpRequest, command_type: str, given: offers.Given, problems: Problems) -> HttpResponse:
-    context = {
+    context: dict[str, Any] = {
         "command_type": command_type,
         "meaning": offers.meaning_of(command_type),
         "inputs": offers.inputs(command_type, given, problems),
@@ -97,7 +97,7 @@ def _confirmation(request: HttpRequest, draft: Draft, problem: LedgerError | Non
             account_id = draft.given[name]
             access_log.record(request.user, access_log.ACCOUNT, account_id, request.path)
             accounts.append((offers.label_of(name), account_id, selectors.account(account_id).row))
-    context = {
+    context: dict[str, Any] = {
         "command_type": draft.command_type,
         "meaning": offers.meaning_of(draft.command_type),
         "values": [(name, offers.label_of(name), text) for name, text in draft.given.items()],
@@ -123,12 +123,12 @@ def _execute(request: HttpRequest, draft: Draft) -> HttpResponse:
     if isinstance(outcome, Accepted):
         address = reverse("admin:command-result", args=[outcome.command_id])
         return redirect(f"{address}?again=1" if outcome.replayed else address)
-    error = outcome.error
-    if error.retryable:
+    refusal = outcome.error
+    if refusal.retryable:
         # Under the same key, so that trying again cannot do it twice, whatever became of the first attempt.
-        return _confirmation(request, draft, error)
-    field = offers.field_of(error, draft.given, draft.command_type)
-    return _form(request, draft.command_type, draft.given, {field: error})
+        return _confirmation(request, draft, refusal)
+    field = offers.field_of(refusal, draft.given, draft.command_type)
+    return _form(request, draft.command_type, draft.given, {field: refusal})
 
 
 @only(may_command)
@@ -140,7 +140,7 @@ def result(request: HttpRequest, command_id: UUID) -> HttpResponse:
         raise Http404
     for event, _ in found.events:
         access_log.record(request.user, access_log.EVENT, str(event.event_id), request.path)
-    context = {
+    context: dict[str, Any] = {
         "result": found,
         "was_done_before": "again" in request.GET,
         "is_offered": found.command_type in offers.OFFERS and found.command_type in FORMS,

@@ -33,7 +33,7 @@ def new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, "Marked.")
             return redirect(PAGE, finding.pk)
-    context = {"given": given, "problem": problem, "kinds": KINDS, "states": Finding.State.choices,
+    context: dict[str, Any] = {"given": given, "problem": problem, "kinds": KINDS, "states": Finding.State.choices,
                "note_length_max": NOTE_LENGTH_MAX}  # fmt: skip
     return render(request, "auditor/finding_new.html", "New finding", **context)
 

@@ -32,7 +32,7 @@ def integrity(request: HttpRequest) -> HttpResponse:
     """Show how the last verification went, the runs before it, the current head, and what can be looked up."""
     note_silent(VERIFY)
     runs = list(Job.objects.filter(kind=VERIFY).select_related("started_by").order_by("-pk")[:RUNS_SHOWN])
-    context = {
+    context: dict[str, Any] = {
         "running": next((run for run in runs if run.is_running), None),
         "runs": [run for run in runs if not run.is_running],
         "may_verify": may_oversee(request),
@@ -83,7 +83,7 @@ def event(request: HttpRequest) -> HttpResponse:
         position = proof.position_named(named)
         drawn = proof.draw(position)
     except LedgerError as error:
-        context = {"problem": error.detail, "code": error.code, "named": named}
+        context: dict[str, Any] = {"problem": error.detail, "code": error.code, "named": named}
         return render(request, "auditor/proof.html", "Proof of inclusion", status=error.status, **context)
     recorded = drawn.sequenced.event
     access_log.record(request.user, access_log.EVENT, str(recorded.event_id), request.get_full_path())
@@ -104,7 +104,7 @@ def bundle(request: HttpRequest) -> HttpResponseBase:
         access_log.record(request.user, access_log.EVENT, str(event_id), request.get_full_path())
         return evidence.of_event(event_id)
     except LedgerError as error:
-        context = {"problem": error.detail, "code": error.code, "named": account_id or named}
+        context: dict[str, Any] = {"problem": error.detail, "code": error.code, "named": account_id or named}
         return render(request, "auditor/proof.html", "Evidence", status=error.status, **context)
 
 
