@@ -15,6 +15,8 @@ from ledger.api.authentication import MayCommand
 READERS = frozenset(Role)
 # Not the operator: whom an auditor looks at is not for the audited to know.
 OVERSEERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+# To try parked events again changes no event and no rule: it lets the read model catch up with what is written.
+REPAIRERS = frozenset({Role.ADMINISTRATOR})
 USER_MANAGERS = frozenset({Role.ADMINISTRATOR})
 # As the API's: an auditor changes nothing, or would be looking at what they did themselves.
 COMMANDERS = MayCommand.roles
@@ -28,12 +30,11 @@ def may_oversee(request: HttpRequest) -> bool:
     return _has_one(request, OVERSEERS)
 
 
+def may_repair(request: HttpRequest) -> bool:
+    return _has_one(request, REPAIRERS)
+
+
 def may_manage_users(request: HttpRequest) -> bool:
-    return _has_one(request, USER_MANAGERS)
-
-
-def may_operate(request: HttpRequest) -> bool:
-    """Look after the machinery: projections and what they parked."""
     return _has_one(request, USER_MANAGERS)
 
 

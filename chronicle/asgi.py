@@ -11,5 +11,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be s
 
 from auditor.backpressure import patient  # noqa: E402
 from auditor.routing import websocket_application  # noqa: E402
+from chronicle.processes import spare_the_collector  # noqa: E402
 
 application = ProtocolTypeRouter({"http": patient(http_application), "websocket": websocket_application})
+spare_the_collector()

@@ -14,13 +14,14 @@ from django.views.decorators.http import require_POST, require_safe
 from auditor import access_log
 from auditor.integrity import evidence, proof
 from auditor.integrity.compare import NOTE_LENGTH_MAX, compare
+from auditor.integrity.trust import current_vkey
 from auditor.jobs.start import AlreadyRunning, note_silent, start
 from auditor.jobs.work import VERIFY
 from auditor.models import Job
 from auditor.pages import only, render, text_of
 from auditor.permissions import may_oversee, may_read
 from ledger.errors import LedgerError
-from ledger.store import log_key, tree_heads
+from ledger.store import tree_heads
 from ledger.store.connection import connection
 
 RUNS_SHOWN = 20
@@ -46,7 +47,7 @@ def _head() -> dict[str, Any]:
     try:
         with connection() as conn:
             head = tree_heads.last(conn)
-        return {"head": head, "vkey": log_key.load_signer().verifier.vkey}
+        return {"head": head, "vkey": current_vkey()}
     except LedgerError as error:
         return {"head_problem": str(error)}
 
