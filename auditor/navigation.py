@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from auditor.permissions import may_command, may_manage_users, may_oversee, may_read
+from auditor.permissions import may_command, may_manage_users, may_oversee, may_read, may_repair
 
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
@@ -47,6 +47,7 @@ _OVERSIGHT = (
         ("Access log", "visibility", "auditor_accesslogentry_changelist"),
     ],
 )
+_OPERATIONS = ("Operations", may_repair, [("Projections", "tune", "operations")])
 _USERS = (
     "Users",
     may_manage_users,
@@ -60,7 +61,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _COMMANDS, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _COMMANDS, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _OPERATIONS, _USERS)
     return [
         {
             "title": title,

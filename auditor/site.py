@@ -24,6 +24,7 @@ class PortalSite(UnfoldAdminSite):
         from auditor.findings import views as findings
         from auditor.integrity import views as integrity
         from auditor.jobs import views as jobs
+        from auditor.operations import views as operations
         from auditor.views import live
 
         return [
@@ -33,4 +34,5 @@ class PortalSite(UnfoldAdminSite):
             *findings.urls(self.admin_view),
             *integrity.urls(self.admin_view),
             *jobs.urls(self.admin_view),
+            *operations.urls(self.admin_view),
         ]
