@@ -16,12 +16,16 @@ from ledger.domain.commands import (
     CreateAccount,
     Deposit,
     Exchange,
+    FailTransfer,
     FreezeAccount,
     Leg,
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     SetOverdraftLimit,
+    SettleTransfer,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -36,12 +40,14 @@ LATER = timedelta(days=1)
 class RandomCommands:
     """`choose` decides everything, so that a seed, or hypothesis, decides it. Some commands will be refused.
 
-    It remembers the holds that it placed, so that a later command can close them.
+    It remembers what it sent, so that a later command can close a hold, end a transfer in steps, or take back anything.
     """
 
     def __init__(self, accounts: Sequence[str], choose: random.Random) -> None:
         self._accounts, self._choose = list(accounts), choose
         self._holds: list[tuple[str, UUID]] = []
+        self._started: list[tuple[str, StartTransfer]] = []
+        self._sent: list[str] = []
 
     def submissions(self, number: int) -> list[Submission]:
         return [self._one() for _ in range(number)]
@@ -52,12 +58,17 @@ class RandomCommands:
     def _one(self) -> Submission:
         kind: Callable[[str], Command] = self._choose.choice(
             [self._deposit, self._withdraw, self._transfer, self._transfer, self._multi_transfer, self._exchange,
-             self._place, self._place, self._capture, self._release, self._switch, self._overdraft]
+             self._place, self._place, self._capture, self._release, self._switch, self._overdraft,
+             self._start, self._settle, self._fail, self._reverse, self._reverse]
         )  # fmt: skip
         command_id = uuid4()  # nothing is decided by it
         command = kind(self._account())
         if isinstance(command, PlaceHold):
             self._holds.append((command.account_id, command_id))
+        elif isinstance(command, StartTransfer):
+            self._started.append((str(command_id), command))
+        if not isinstance(command, Reverse):
+            self._sent.append(str(command_id))
         return Submission(command, actor="tester", command_id=command_id)
 
     def _account(self) -> str:
@@ -108,6 +119,27 @@ class RandomCommands:
             return self._place(account_id)
         held_on, hold_id = self._choose.choice(self._holds)
         return ReleaseHold(held_on, str(hold_id), "not needed")
+
+    def _start(self, account_id: str) -> Command:
+        return StartTransfer(*self._two(), self._amount(200), self._text())
+
+    def _settle(self, account_id: str) -> Command:
+        if not self._started:
+            return self._start(account_id)
+        transfer_id, started = self._choose.choice(self._started)
+        return SettleTransfer(transfer_id, started.from_account_id, started.to_account_id)
+
+    def _fail(self, account_id: str) -> Command:
+        if not self._started:
+            return self._start(account_id)
+        transfer_id, started = self._choose.choice(self._started)
+        return FailTransfer(transfer_id, started.from_account_id, "account_closed", "closed meanwhile")
+
+    def _reverse(self, account_id: str) -> Command:
+        if not self._sent:
+            return self._deposit(account_id)
+        amount = self._choose.choice([None, self._amount(100)])
+        return Reverse("a mistake", command_id=self._choose.choice(self._sent), amount=amount)
 
     def _switch(self, account_id: str) -> Command:
         switches = (FreezeAccount, UnfreezeAccount, UnfreezeAccount, UnfreezeAccount, CloseAccount)

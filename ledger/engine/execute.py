@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from ledger.engine.originals import with_originals
 from ledger.engine.plan import Plan
 from ledger.engine.replay import event_ids_in
 from ledger.engine.submission import Outcome, Submission
@@ -60,6 +61,7 @@ def execute(
 
 def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,
              on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
+    submissions = with_originals(submissions)
     aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
     keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
     # Only after a failed attempt can a command of ours be in the store already.

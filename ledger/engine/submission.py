@@ -43,8 +43,11 @@ class Submission:
         return None if self.idempotency_key is None else f"{self.actor}/{self.idempotency_key}"
 
     def payload(self) -> dict[str, Any]:
-        """Return the command's fields as JSON values; amounts as the decimal strings they mean."""
-        return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command)}
+        """Return the command's fields as JSON values; amounts as the decimal strings they mean.
+
+        What is looked up for a command is not compared, and no part of the request.
+        """
+        return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command) if f.compare}
 
     def request_hash(self) -> bytes:
         """Return the hash of all that makes this the same request."""

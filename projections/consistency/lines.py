@@ -12,7 +12,7 @@ from projections.consistency.fold import Step, sides_of
 KINDS = {
     "MoneyDeposited": ("deposit", "transfer_in"),
     "MoneyWithdrawn": ("withdrawal", "transfer_out"),
-    "HoldCaptured": ("capture", "capture"),
+    "HoldCaptured": ("capture", "transfer_out"),
 }
 LINES = "SELECT * FROM transactions WHERE position BETWEEN %s AND %s AND (%s::text IS NULL OR account_id = %s)"
 POSTINGS = """
@@ -49,7 +49,7 @@ def _line(step: Step) -> Row:
         "event_id": event.event_id,
         "account_id": event.aggregate_id,
         "version": event.version,
-        "kind": KINDS[event.event_type][transfer_id is not None],
+        "kind": "reversal" if event.data.get("reverses") else KINDS[event.event_type][transfer_id is not None],
         "amount_minor": step.moved_minor,
         "balance_minor": step.after.balance_minor,
         "currency": step.after.currency,

@@ -56,7 +56,7 @@ def _compare_window(cursor: Any, fold: Fold, transfers: Transfers, events: list[
     window = (events[0].position, events[-1].position)
     steps: list[Step] = [step for sequenced in events if (step := fold.take(sequenced)) is not None]
     yield from compare_lines(cursor, steps, window, account_id)
-    yield from transfers.take(cursor, steps, window)
+    yield from transfers.take(cursor, events, steps, window)
     yield from compare_texts(cursor, steps, account_id)
 
 

@@ -1,13 +1,14 @@
-"""Transfers and holds, which are in two tables, against the steps of the fold.
+"""Transfers, holds and transfers in steps against the fold.
 
-A movement between accounts is compared with the window its command is in. A hold is compared once it is closed,
-or at the end: until then what is expected of it is remembered, as long as it is open.
+A movement between accounts is compared with the window its command is in. What later commands change (a hold that is
+closed, a transfer in steps that ends, anything that is taken back) is compared once they have; what is expected of
+it is remembered until then, or to the end.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -21,88 +22,101 @@ from projections.source import Sequenced
 
 BEGUN = "SELECT transfer_id FROM transfers WHERE position BETWEEN %s AND %s"
 ROWS = "SELECT * FROM transfers WHERE transfer_id = ANY(%s)"
-HOLDS = "SELECT * FROM holds WHERE hold_id = ANY(%s)"
-# Asked once the transfers are known to be right: each hold is one of them.
-GHOST_HOLDS = """
-SELECT hold_id, account_id FROM holds
-WHERE NOT EXISTS (SELECT 1 FROM transfers WHERE transfer_id = hold_id AND kind = 'hold') ORDER BY hold_id
-"""
-# A transfer's column and the hold's, where the names differ.
-HOLD_COLUMNS = {
-    "from_account_id": "account_id", "moved_minor": "captured_minor", "recorded_at": "placed_at",
-    "updated_position": "position", "currency": "currency", "amount_minor": "amount_minor",
-    "description": "description", "expires_at": "expires_at",
-}  # fmt: skip
+SAGA_STATUS = {"TransferStarted": "started", "TransferCompleted": "completed", "TransferFailed": "failed"}
 CHUNK = 1_000
 _INSTANTS = ("expires_at", "recorded_at", "updated_at")
 
 
 class Transfers:
-    """Use `take` for each window in order, then `finish`."""
+    """Use `take` for each window of whole commands in order, then `finish`."""
 
     def __init__(self, account_id: str | None) -> None:
         self._account_id = account_id
-        self._open_holds: Spill[Row] = Spill(_encode, _decode)
+        # Open holds and transfers in steps, and what the table says was changed after it was complete.
+        self._open: Spill[Row] = Spill(_encode, _decode)
 
     def close(self) -> None:
-        self._open_holds.close()
+        self._open.close()
 
-    def take(self, cursor: Any, steps: Sequence[Step], window: tuple[int, int]) -> Iterator[Finding]:
-        legs: dict[str, list[Step]] = defaultdict(list)
-        expected: dict[str, Row] = {}
+    def take(self, cursor: Any, events: Sequence[Sequenced], steps: Sequence[Step],
+             window: tuple[int, int]) -> Iterator[Finding]:  # fmt: skip
+        by_position = {step.sequenced.position: step for step in steps}
         begun: set[str] = set()
-        for step in steps:
-            data = step.sequenced.event.data
-            if data.get("transfer_id"):
-                legs[data["transfer_id"]].append(step)
-            elif step.before is not None and step.before.holds.keys() != step.after.holds.keys():
-                self._take_hold(step, expected, begun)
-        expected |= {transfer_id: _movement(some) for transfer_id, some in legs.items()}
-        begun |= legs.keys()
+        done: dict[str, Row] = {}
+        for _, command in groupby(events, key=lambda sequenced: sequenced.command_id):
+            self._take_command(list(command), by_position, begun, done)
         if self._account_id is None:
             there = {row["transfer_id"] for row in rows_of(cursor, BEGUN, window)}
             yield from compare("transfers", "transfer", {id_: {} for id_ in begun}, {id_: {} for id_ in there})
-            expected = {id_: row for id_, row in expected.items() if id_ in there or id_ not in begun}
-        yield from _compare(cursor, expected)
+            done = {id_: row for id_, row in done.items() if id_ in there or id_ not in begun}
+        yield from self._compare(cursor, done, may_change=True)
 
     def finish(self, cursor: Any) -> Iterator[Finding]:
-        """Compare the holds that are still open."""
-        for chunk in self._open_holds.chunks(CHUNK):
-            yield from _compare(cursor, chunk)
-        if self._account_id is None:
-            for row in rows_of(cursor, GHOST_HOLDS):
-                yield Finding("holds", f"hold {row['hold_id']}", None, row)
+        """Compare what is still open, and what was changed after it was complete."""
+        for chunk in self._open.chunks(CHUNK):
+            yield from self._compare(cursor, chunk, may_change=False)
 
-    def _take_hold(self, step: Step, expected: dict[str, Row], begun: set[str]) -> None:
+    def _take_command(self, command: list[Sequenced], steps: dict[int, Step], begun: set[str],
+                      done: dict[str, Row]) -> None:  # fmt: skip
+        of_saga = [s for s in command if s.event.event_type in SAGA_STATUS]
+        taken_back = [s for s in command if s.event.data.get("reverses")]
+        own = [steps[s.position] for s in command if s.position in steps]
+        if of_saga:
+            self._take_saga(command, of_saga[0], own, begun, done)
+        elif taken_back:
+            if transfer_id := taken_back[-1].event.data.get("transfer_id"):
+                self._change(transfer_id, command, _left_by(command), 0, done)
+        elif transfer_id := own[0].sequenced.event.data.get("transfer_id") if own else None:
+            begun.add(transfer_id)
+            done[transfer_id] = _movement(own)
+        for step in own if not of_saga else ():
+            if step.before is not None and step.before.holds.keys() != step.after.holds.keys():
+                self._take_hold(step, begun, done)
+
+    def _take_hold(self, step: Step, begun: set[str], done: dict[str, Row]) -> None:
         assert step.before is not None, "an account that holds something was opened"
         (hold_id,) = step.before.holds.keys() ^ step.after.holds.keys()
-        if self._account_id not in (None, step.sequenced.event.aggregate_id):
-            return
         if hold_id in step.after.holds:
             begun.add(hold_id)
-            self._open_holds.put(hold_id, _placed(step, hold_id))
-            return
-        # One that was placed before the fold began is compared in what its end says of it.
-        expected[hold_id] = _closed(step, self._open_holds.pop(hold_id) or {})
+            self._open.put(hold_id, _placed(step, hold_id))
+        else:
+            event = step.sequenced.event
+            is_expired = event.metadata["command_type"] == "expire-hold"
+            status = "captured" if event.event_type == "HoldCaptured" else "expired" if is_expired else "released"
+            self._change(hold_id, [step.sequenced], status, -step.moved_minor, done)
 
+    def _take_saga(self, command: list[Sequenced], first: Sequenced, own: list[Step], begun: set[str],
+                   done: dict[str, Row]) -> None:  # fmt: skip
+        transfer_id, status = first.event.data["transfer_id"], SAGA_STATUS[first.event.event_type]
+        if status == "started":
+            begun.add(transfer_id)
+            self._open.put(transfer_id, _started(command, first, own[0]))
+        else:
+            moved_minor = -sum(step.moved_minor for step in own if step.moved_minor < 0)
+            self._change(transfer_id, command, status, moved_minor, done)
 
-def _compare(cursor: Any, expected: dict[str, Row]) -> Iterator[Finding]:
-    found = {row["transfer_id"]: row for row in rows_of(cursor, ROWS, (list(expected),))} if expected else {}
-    for row in found.values():
-        # Django leaves a jsonb column as text, for its own fields to read.
-        row["events"] = [event["event_id"] for event in orjson.loads(row["events"])]
-    yield from compare("transfers", "transfer", expected, found)
-    holds = {id_: _hold_row(row) for id_, row in expected.items() if row.get("kind", "hold") == "hold"}
-    there = {row["hold_id"]: row for row in rows_of(cursor, HOLDS, (list(holds),))} if holds else {}
-    yield from compare("holds", "hold", holds, there)
+    def _change(self, transfer_id: str, command: list[Sequenced], status: str, moved_minor: int,
+                done: dict[str, Row]) -> None:  # fmt: skip
+        """Let a command change a row. One that began before the fold did is compared in what the command says of it."""
+        row = done.pop(transfer_id, None) or self._open.pop(transfer_id) or {}
+        changed: dict[str, Any] = {**row, "status": status, **_updated(command[-1])}
+        if row.get("events"):
+            changed["events"] = [*row["events"], *_ids(command)]
+        if moved_minor:
+            changed["moved_minor"] = row.get("moved_minor", 0) + moved_minor
+        done[transfer_id] = changed
 
-
-def _hold_row(row: Row) -> Row:
-    """Return what the table of holds says of the same hold."""
-    is_open = row["status"] == "held"
-    same = {HOLD_COLUMNS[name]: value for name, value in row.items() if name in HOLD_COLUMNS}
-    closed_at = None if is_open else row["updated_at"]
-    return {**same, "status": "open" if is_open else row["status"], "closed_at": closed_at}
+    def _compare(self, cursor: Any, expected: dict[str, Row], *, may_change: bool) -> Iterator[Finding]:
+        found = {row["transfer_id"]: row for row in rows_of(cursor, ROWS, (list(expected),))} if expected else {}
+        for transfer_id, row in found.items():
+            # Django leaves a jsonb column as text, for its own fields to read.
+            row["events"] = [event["event_id"] for event in orjson.loads(row["events"])]
+            wanted = expected[transfer_id]
+            if may_change and row["updated_position"] > wanted["updated_position"]:
+                # Somebody took it back later: it is compared when they did, or at the end, when nobody did.
+                self._open.put(transfer_id, wanted)
+                expected = {id_: other for id_, other in expected.items() if id_ != transfer_id}
+        yield from compare("transfers", "transfer", expected, {id_: found[id_] for id_ in expected if id_ in found})
 
 
 def _movement(steps: list[Step]) -> Row:
@@ -149,12 +163,34 @@ def _placed(step: Step, hold_id: str) -> Row:
     }
 
 
-def _closed(step: Step, placed: Row) -> Row:
-    event = step.sequenced.event
-    is_expired = event.metadata["command_type"] == "expire-hold"
-    status = "captured" if event.event_type == "HoldCaptured" else "expired" if is_expired else "released"
-    events = {"events": [*placed["events"], str(event.event_id)]} if placed else {}
-    return {**placed, **events, "status": status, "moved_minor": -step.moved_minor, **_updated(step.sequenced)}
+def _started(command: list[Sequenced], first: Sequenced, step: Step) -> Row:
+    assert step.before is not None, "money is reserved on an account that was opened"
+    data = first.event.data
+    return {
+        "kind": "saga",
+        "from_account_id": step.sequenced.event.aggregate_id,
+        "to_account_id": data["to_account_id"],
+        "amount_minor": step.after.held_minor - step.before.held_minor,
+        "moved_minor": 0,
+        "currency": step.after.currency,
+        "description": data["description"],
+        "status": "started",
+        "expires_at": None,
+        "events": _ids(command),
+        "recorded_at": first.event.recorded_at,
+        "position": first.position,
+        **_updated(command[-1]),
+    }
+
+
+def _left_by(command: list[Sequenced]) -> str:
+    """Return how a reversal leaves what it takes back: its own state says how much of it is left."""
+    state = command[-1].event.state
+    return "reversed" if state["reversed_minor"] == state["original_minor"] else "completed"
+
+
+def _ids(command: list[Sequenced]) -> list[str]:
+    return [str(sequenced.event.event_id) for sequenced in command]
 
 
 def _updated(last: Sequenced) -> Row:

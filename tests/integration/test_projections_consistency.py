@@ -100,10 +100,6 @@ WRONG = [
     ("transfers: transfer ghost", "INSERT INTO transfers SELECT 'ghost', kind, from_account_id, to_account_id, "
      "amount_minor, moved_minor, currency, description, status, expires_at, events, recorded_at, position, "
      f"updated_at, updated_position FROM transfers WHERE {A_MOVE}"),
-    ("holds: hold", f"UPDATE holds SET status = 'released' WHERE {AN_OPEN_HOLD.replace('transfer_id =', 'hold_id =')}"),
-    ("holds: hold", "UPDATE holds SET captured_minor = captured_minor + 1 WHERE status = 'captured'"),
-    ("holds: hold ghost", "INSERT INTO holds SELECT 'ghost', account_id, currency, amount_minor, captured_minor, "
-     "description, status, placed_at, expires_at, closed_at, position FROM holds LIMIT 1"),
     ("transfers: position", "UPDATE checkpoints SET position = position + 1 WHERE projection = 'transfers'"),
     ("search: account acc-4", "DELETE FROM search_entries WHERE reference = 'acc-4'"),
     ("search: account acc-4", "UPDATE search_entries SET text = 'x' WHERE reference = 'acc-4'"),

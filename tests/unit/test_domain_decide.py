@@ -126,10 +126,15 @@ def test_exchange_is_two_legs_with_the_rate_on_record() -> None:
     assert bought == MoneyDeposited(300, "JPY", "exchange:JPY", "trip", "c-1", "0.00666666666667")
 
 
-def test_an_event_of_schema_version_1_is_read_as_one_of_version_2() -> None:
+def test_an_event_of_an_older_schema_version_is_read_as_one_of_the_newest() -> None:
     stored = {"amount_minor": 5, "currency": "USD", "counter_account": "x", "description": "", "transfer_id": None}
     assert from_data("MoneyDeposited", stored, 1) == MoneyDeposited(5, "USD", "x", "")
     assert "exchange_rate" not in stored, "what is stored is never touched"
+    second = {**stored, "exchange_rate": "1.5"}
+    assert from_data("MoneyWithdrawn", second, 2) == MoneyWithdrawn(5, "USD", "x", "", None, "1.5")
+    captured = {"hold_id": "h", "amount_minor": 5, "released_minor": 0, "currency": "USD", "counter_account": "x",
+                "description": ""}  # fmt: skip
+    assert from_data("HoldCaptured", captured, 1) == HoldCaptured("h", 5, 0, "USD", "x", "", None)
 
 
 @pytest.mark.parametrize(
