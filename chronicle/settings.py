@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "csp",
     "chronicle",
     "ledger",
+    "ledger.subjects",  # its keys are on the portal's alias, away from what they seal
     "projections",
     "auditor",
 ]

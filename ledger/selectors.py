@@ -1,6 +1,6 @@
 """What others may ask the event store: the API, the portal and the commands that read.
 
-Answers are envelopes or plain values; the SQL behind them is in `ledger.store.history`.
+Answers are envelopes, their texts opened, or plain values; the SQL behind them is in `ledger.store.history`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ledger.store import history
 from ledger.store.journal import Sequenced
 from ledger.store.proofs import EventNotFound
 from ledger.store.recorded import event_id_of
+from ledger.subjects.texts import open_envelopes
 
 head_version = history.head_version
 backlog = history.backlog
@@ -48,7 +49,7 @@ class BalanceAt:
 def events(after: int, limit: int, aggregate_id: str | None = None, event_type: str | None = None) -> EventsPage:
     """Return envelopes in position order from `after` + 1. The head is read first: the page is true for it."""
     head = history.count_events(None, None)
-    found = [to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)]
+    found = open_envelopes([to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)])
     is_filtered = aggregate_id is not None or event_type is not None
     return EventsPage(found, history.count_events(aggregate_id, event_type) if is_filtered else head, head)
 
@@ -64,7 +65,7 @@ def event(event_id: UUID) -> dict[str, Any]:
     recorded, position, running_hash = found
     metadata = recorded.metadata
     command = (UUID(metadata["command_id"]), metadata["command_index"], metadata["command_size"])
-    envelope = to_envelope(Sequenced(recorded, position or 0, *command, running_hash or b""))
+    (envelope,) = open_envelopes([to_envelope(Sequenced(recorded, position or 0, *command, running_hash or b""))])
     return envelope if position else {**envelope, "position": None, "running_hash": None}
 
 

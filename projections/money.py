@@ -53,6 +53,7 @@ MOVES_NOTHING = {
     "FundsHeld",
     "HoldReleased",
     "OverdraftLimitChanged",
+    "SubjectErased",
 }
 
 

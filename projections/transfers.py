@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ledger.store.journal import Sequenced
+from projections.erasures import ERASED, lines_are_there
 from projections.projection import Batch, Cursor, Projection, columns
 
 COMPLETED = "completed"
@@ -18,12 +19,23 @@ INSERT INTO transfers (transfer_id, from_account_id, to_account_id, amount_minor
 SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[],
                      %b::uuid[], %b::uuid[], %b::timestamptz[], %b::bigint[])
 """
+# By the lines, because the account may have been any of the legs of a multi-transfer.
+FORGET = f"""
+UPDATE transfers SET description = '{ERASED}'
+WHERE description NOT IN ('', '{ERASED}') AND transfer_id IN (
+    SELECT transfer_id FROM transactions
+    WHERE account_id = %(account_id)s AND position < %(position)s AND transfer_id IS NOT NULL
+)
+"""  # noqa: S608 (made of constants)
 
 
 def apply(cursor: Cursor, batch: Batch) -> None:
     given, received = _by_transfer(batch, "MoneyWithdrawn"), _by_transfer(batch, "MoneyDeposited")
     if rows := [_row(given[transfer_id], received[transfer_id]) for transfer_id in given]:
         cursor.execute(INSERT, columns(rows))
+    for erasure in batch.erasures:
+        lines_are_there(cursor, PROJECTION.name, erasure)
+        cursor.execute(FORGET, erasure.bounds)
 
 
 def _by_transfer(batch: Batch, event_type: str) -> dict[str, list[Sequenced]]:

@@ -15,6 +15,7 @@ from ledger.domain.commands import (
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
     FreezeAccount,
@@ -46,6 +47,7 @@ _RULES = {
     CaptureHold: holds.capture,
     ReleaseHold: holds.release,
     ExpireHold: holds.expire,
+    EraseSubject: standing.erase_subject,
 }
 
 

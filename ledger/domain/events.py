@@ -109,6 +109,15 @@ class HoldReleased:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """The key numbered `generation`, under which this account's texts were sealed, is destroyed; the next counts."""
+
+    schema_version: ClassVar[int] = 1
+    generation: int
+    grounds: str
+
+
 Event = (
     AccountCreated
     | MoneyDeposited
@@ -120,6 +129,7 @@ Event = (
     | FundsHeld
     | HoldCaptured
     | HoldReleased
+    | SubjectErased
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}
 _field_names = {event_type: tuple(f.name for f in fields(event_type)) for event_type in EVENT_TYPES.values()}

@@ -85,6 +85,7 @@ _COMMAND_OF: dict[str, Callable[[Facts, Accounts], c.Command]] = {
     "capture-hold": lambda f, _: c.CaptureHold(f[0].id, f[0].event.hold_id, f[0].amount, f[0].event.description),
     "release-hold": lambda f, _: c.ReleaseHold(f[0].id, f[0].event.hold_id, f[0].event.reason),
     "expire-hold": lambda f, _: c.ExpireHold(f[0].id, f[0].event.hold_id),
+    "erase-subject": lambda f, _: c.EraseSubject(f[0].id, f[0].event.grounds),
 }
 
 

@@ -56,6 +56,7 @@ CASES: dict[c.Command, dict[str, Account | None]] = {
     c.CaptureHold("a", ID): {"a": with_hold(None)},
     c.ReleaseHold("a", ID, "cancelled"): {"a": with_hold(None)},
     c.ExpireHold("a", ID): {"a": with_hold(NOW - timedelta(minutes=1))},
+    c.EraseSubject("a", "request 17"): {"a": account(status="closed", erasures=1)},
 }  # fmt: skip
 
 
