@@ -11,6 +11,7 @@ from auditor.permissions import may_manage_users, may_oversee, may_read
 
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
+_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
 _EVENT_STORE = (
     "Event store",
     may_read,
@@ -30,6 +31,7 @@ _READ_MODELS = (
         ("Accounts", "account_balance", "projections_account_changelist"),
         ("Transactions", "receipt_long", "projections_transaction_changelist"),
         ("Transfers", "swap_horiz", "projections_transfer_changelist"),
+        ("Holds", "lock_clock", "projections_hold_changelist"),
         ("Postings", "balance", "projections_posting_changelist"),
         ("Trial balance", "functions", "projections_trialbalance_changelist"),
         ("Checkpoints", "flag", "projections_checkpoint_changelist"),
@@ -50,7 +52,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
     return [
         {
             "title": title,

@@ -19,6 +19,12 @@ class PortalSite(UnfoldAdminSite):
         return super().has_permission(request) and may_read(request)
 
     def extra_urls(self) -> list[URLPattern]:
+        from auditor.integrity import views as integrity
+        from auditor.jobs import views as jobs
         from auditor.views import live
 
-        return [path("live/", self.admin_view(live), name="live")]
+        return [
+            path("live/", self.admin_view(live), name="live"),
+            *integrity.urls(self.admin_view),
+            *jobs.urls(self.admin_view),
+        ]

@@ -14,20 +14,28 @@ from ledger.bus.envelope import to_envelope
 from ledger.domain.account import Account, from_state
 from ledger.domain.errors import AccountNotFound, Unknown
 from ledger.domain.instants import format_instant
-from ledger.store import history
+from ledger.store import history, refusals
 from ledger.store.journal import Sequenced
 from ledger.store.proofs import EventNotFound
 from ledger.store.recorded import event_id_of
-from ledger.subjects.texts import open_envelopes
+from ledger.subjects.texts import open_all, open_envelopes
 
 head_version = history.head_version
 backlog = history.backlog
+now = history.now
+late_events = history.late_events
 
 
 class AccountNotFoundAt(Unknown):
     """The account exists now and did not yet at that instant."""
 
     code = "account_not_found_at"
+
+
+class VersionNotFound(Unknown):
+    """The account exists and has not come to that version."""
+
+    code = "version_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,22 @@ class BalanceAt:
     is_final: bool
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalsPage:
+    """`total`: how many refusals there are under the same filters."""
+
+    refusals: list[refusals.RecordedRefusal]
+    total: int
+
+
+def head_position() -> int:
+    """Return the journal's last position; 0 when it is empty."""
+    return history.count_events(None, None)
+
+
 def events(after: int, limit: int, aggregate_id: str | None = None, event_type: str | None = None) -> EventsPage:
     """Return envelopes in position order from `after` + 1. The head is read first: the page is true for it."""
-    head = history.count_events(None, None)
+    head = head_position()
     found = open_envelopes([to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)])
     is_filtered = aggregate_id is not None or event_type is not None
     return EventsPage(found, history.count_events(aggregate_id, event_type) if is_filtered else head, head)
@@ -82,6 +103,20 @@ def balance_at(account_id: str, instant: datetime) -> BalanceAt:
         detail = f"account {account_id} did not exist at {at}"
         raise AccountNotFoundAt(detail, account_id=account_id, at=at, final=found.is_final)
     raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+
+
+def refused(limit: int, after: UUID | None, filters: refusals.Filters) -> RefusalsPage | None:
+    """Return refused commands, newest first. `after`: the last one of the page before; None when there is no such."""
+    before = None
+    if after is not None:
+        recorded_at = refusals.recorded_at(after)
+        if recorded_at is None:
+            return None
+        before = (recorded_at, after)
+    found = refusals.newest(limit, before, filters)
+    opened = open_all([refusal.command for refusal in found])
+    page = [refusal._replace(command=command) for refusal, command in zip(found, opened, strict=True)]
+    return RefusalsPage(page, refusals.count(filters))
 
 
 def command_exists(command_id: UUID) -> bool:

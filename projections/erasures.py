@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ledger.domain.account import ERASED as ERASED
@@ -47,18 +48,19 @@ class Erasure:
 
     account_id: str
     position: int
+    recorded_at: datetime
 
     @property
-    def bounds(self) -> dict[str, str | int]:
+    def bounds(self) -> dict[str, str | int | datetime]:
         """Return the parameters of the statements that forget."""
-        return {"account_id": self.account_id, "position": self.position}
+        return {"account_id": self.account_id, "position": self.position, "recorded_at": self.recorded_at}
 
 
 def erasures(events: Iterable[Sequenced]) -> Iterator[Erasure]:
     """Yield the erasures among events, in order."""
     for sequenced in events:
         if sequenced.event.event_type == SubjectErased.__name__:
-            yield Erasure(sequenced.event.aggregate_id, sequenced.position)
+            yield Erasure(sequenced.event.aggregate_id, sequenced.position, sequenced.event.recorded_at)
 
 
 def lines_are_there(cursor: Any, projection: str, erasure: Erasure) -> None:

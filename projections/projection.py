@@ -68,6 +68,7 @@ def registry() -> tuple[Projection, ...]:
         accounts,
         activity,
         daily_balances,
+        holds,
         postings,
         search,
         transactions,
@@ -75,7 +76,7 @@ def registry() -> tuple[Projection, ...]:
         trial_balance,
     )
 
-    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search)
+    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search, holds)
     return tuple(module.PROJECTION for module in modules)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -25,12 +26,16 @@ from auditor.admin.formats import (
     money_column,
     short_id,
 )
-from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
+from projections.models import Account, Hold, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 
 FOUND_MAX = 500  # accounts that one search shows
 STATEMENT_LINES = 10  # of the newest transactions on an account's own page
-TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger"}
+TONE_BY_STATUS = {
+    "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
+    "open": "warning",
+    "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+}  # fmt: skip
 
 _status = column("Status", lambda row: badge(row.status, TONE_BY_STATUS.get(row.status, "plain")))
 _kind = column("Kind", lambda line: badge(line.kind.replace("_", " ")))
@@ -93,6 +98,7 @@ class AccountAdmin(ReadOnlyAdmin):
             list_link("projections_transaction", "Transactions", account_id=account_id),
             list_link("projections_transfer", "Transfers out", from_account_id=account_id),
             list_link("projections_transfer", "Transfers in", to_account_id=account_id),
+            list_link("projections_hold", "Holds", account_id=account_id),
             list_link("ledger_event", "Events", aggregate_id=account_id),
             list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
             live_link(account_id),
@@ -156,15 +162,20 @@ def _transfer_link(transfer_id: str | None) -> SafeString:
     return link("projections_transfer_change", transfer_id) if transfer_id else NOTHING
 
 
+def _event_links(events: list[dict[str, str]]) -> SafeString:
+    links = ((link("ledger_event_change", event["event_id"], event["type"]),) for event in events)
+    return format_html_join(" ", "{}", links)
+
+
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     exact_search = ("transfer_id", "from_account_id", "to_account_id")
     account_fields = ("from_account_id", "to_account_id")
     search_help_text = "Transfer or account id"
-    hint = "Money from one account to another, as one thing, newest first."
+    hint = "Money on its way as one thing, newest first: movements between accounts, and holds."
     list_display = (
-        column("Transfer", lambda transfer: short_id(transfer.transfer_id)),
+        column("Transfer", lambda transfer: short_id(transfer.transfer_id)), _kind,
         column("From", lambda transfer: account_link(transfer.from_account_id)),
         column("To", lambda transfer: account_link(transfer.to_account_id)),
         _amount, _status, "description", _recorded_at, _position,
@@ -173,20 +184,50 @@ class TransferAdmin(ReadOnlyAdmin):
         (
             "Transfer",
             (
-                "transfer_id",
+                ("transfer_id", _kind),
                 (
                     column("From", lambda transfer: account_link(transfer.from_account_id)),
                     column("To", lambda transfer: account_link(transfer.to_account_id)),
                 ),
-                (_amount, _status), ("description", _position), (_recorded_at,),
-                column("Withdrawn by", lambda transfer: link("ledger_event_change", transfer.withdrawn_event_id)),
-                column("Deposited by", lambda transfer: link("ledger_event_change", transfer.deposited_event_id)),
+                (_amount, money_column("moved_minor", "Moved"), _status), ("description", _position),
+                (_recorded_at, instant_column("updated_at", "Last event at (UTC)")),
+                instant_column("expires_at", "Expires at (UTC)"),
+                column("Events", lambda transfer: _event_links(transfer.events)),
             ),
         ),
     )  # fmt: skip
 
     def subject(self, obj: Transfer) -> tuple[str, str]:
         return (access_log.TRANSFER, obj.transfer_id)
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    keyset = ("-position",)
+    exact_search = ("hold_id", "account_id")
+    account_fields = ("account_id",)
+    search_help_text = "Hold or account id"
+    hint = "Money reserved, and what became of it, the latest first. One whose deadline passes is released."
+    list_display = (
+        column("Hold", lambda hold: short_id(hold.hold_id)),
+        column("Account", lambda hold: account_link(hold.account_id)),
+        _amount, money_column("captured_minor", "Captured"), _status,
+        instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)"), _position,
+    )  # fmt: skip
+    detail = (
+        (
+            "Hold",
+            (
+                "hold_id", column("Account", lambda hold: account_link(hold.account_id)),
+                (_amount, money_column("captured_minor", "Captured")), (_status, "description"),
+                (instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)")),
+                (instant_column("closed_at", "Closed at (UTC)"), _position),
+            ),
+        ),
+    )  # fmt: skip
+
+    def subject(self, obj: Hold) -> tuple[str, str]:
+        return (access_log.ACCOUNT, obj.account_id)
 
 
 @admin.register(Posting)

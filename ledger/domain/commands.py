@@ -1,7 +1,7 @@
 """Commands: what somebody asks for. Each may be refused; `decide` says.
 
-A command names its accounts in `account_ids`, so that the engine can read the heads of all of them in one
-query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
+A command names its aggregates in `aggregate_ids`, accounts mostly, so that the engine can read the heads of
+all of them in one query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from ledger.domain.events import LOG_KEYS
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
 # The fields, of commands and so of events, that hold what a person wrote. They are sealed before a command is decided
@@ -23,7 +25,7 @@ class OneAccount:
     account_id: str
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.account_id,)
 
 
@@ -120,7 +122,7 @@ class Transfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
 
 
@@ -139,7 +141,7 @@ class MultiTransfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return tuple(leg.account_id for leg in (*self.sources, *self.targets))
 
 
@@ -154,8 +156,21 @@ class Exchange:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RotateLogKey:
+    """Let another key sign the log's heads; sent by `manage.py rotate_log_key` alone."""
+
+    old_key: str
+    new_key: str
+    note: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (LOG_KEYS,)
 
 
 type_of: dict[type[Command], str] = {
@@ -174,6 +189,7 @@ type_of: dict[type[Command], str] = {
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
     EraseSubject: "erase-subject",
+    RotateLogKey: "rotate-log-key",
 }
 Command = (
     CreateAccount
@@ -191,4 +207,5 @@ Command = (
     | ReleaseHold
     | ExpireHold
     | EraseSubject
+    | RotateLogKey
 )

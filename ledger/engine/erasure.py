@@ -39,7 +39,7 @@ def erase(account_id: str, grounds: str, actor: str, on_commit: Callable[[], Non
 
 def account_of(account_id: str) -> Account:
     """Return an account as it is now. Raises: AccountNotFound."""
-    account = event_store.read([account_id]).heads[account_id].account
-    if account is None:
+    account = event_store.read([account_id]).heads[account_id].state
+    if not isinstance(account, Account):
         raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
     return account

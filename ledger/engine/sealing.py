@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from ledger.domain import aggregates
+from ledger.domain.account import Account
 from ledger.domain.commands import FREE_TEXT, Command, CreateAccount
 from ledger.engine.submission import Submission
 from ledger.store.event_store import Head
@@ -29,7 +31,7 @@ class Sealer:
         if not texts or dry_run:
             return
         created = {command.account_id for command in texts if isinstance(command, CreateAccount)}
-        ids = {id_ for command in texts for id_ in command.account_ids}
+        ids = {id_ for command in texts for id_ in _accounts_of(command)}
         RING.ensure(owner for id_ in ids if (owner := self._owner(id_, id_ in created)) is not None)
 
     def sealed(self, submission: Submission) -> Submission:
@@ -54,9 +56,9 @@ class Sealer:
         return submission.request_hash() if key is None else submission.request_hash(key.keyed_hash)
 
     def _key(self, command: Command) -> TextKey | None:
-        owners = [self._owner(id_, isinstance(command, CreateAccount)) for id_ in command.account_ids]
+        owners = [self._owner(id_, isinstance(command, CreateAccount)) for id_ in _accounts_of(command)]
         known = [owner for owner in owners if owner is not None]
-        if len(known) < len(owners):
+        if not known or len(known) < len(owners):
             return None  # an account that does not exist: the command will be refused without a trace
         key = RING.to_seal(known)
         if key is None and not self._is_dry_run:
@@ -66,10 +68,15 @@ class Sealer:
         return key
 
     def _owner(self, account_id: str, is_created: bool) -> Owner | None:
-        account = self._heads[account_id].account
+        account = self._heads[account_id].state
         if account is None:
             return (account_id, 0) if is_created else None
+        assert isinstance(account, Account), "an account's id leads to an account"
         return (account_id, account.erasures)
+
+
+def _accounts_of(command: Command) -> list[str]:
+    return [id_ for id_ in command.aggregate_ids if aggregates.of_id(id_) is aggregates.ACCOUNT]
 
 
 def texts_of(command: Command) -> dict[str, str]:

@@ -14,6 +14,7 @@ import structlog
 from ledger.domain.account import ERASED
 from ledger.domain.commands import FREE_TEXT
 from ledger.store.journal import Sequenced
+from ledger.store.recorded import RecordedEvent
 from ledger.subjects.keys import RING
 from ledger.subjects.seal import NotOpened, is_sealed, key_ids_of
 
@@ -67,15 +68,19 @@ def sealed_in(object_: dict[str, Any]) -> dict[str, str]:
     return {name: object_[name] for name in FREE_TEXT if is_sealed(object_.get(name))}
 
 
-def open_events(events: Sequence[Sequenced]) -> list[Sequenced]:
-    """Return events as projections read them. Their hashes are those of what is recorded, not of this."""
-    opened = open_all([part for s in events for part in (s.event.data, s.event.state)])
+def open_recorded(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """Return events as people read them. Their hashes are those of what is recorded, not of this."""
+    opened = open_all([part for event in events for part in (event.data, event.state)])
     return [
-        s
-        if data is s.event.data and state is s.event.state
-        else s._replace(event=s.event._replace(data=data, state=state))
-        for s, data, state in zip(events, opened[::2], opened[1::2], strict=True)
+        event if data is event.data and state is event.state else event._replace(data=data, state=state)
+        for event, data, state in zip(events, opened[::2], opened[1::2], strict=True)
     ]
+
+
+def open_events(events: Sequence[Sequenced]) -> list[Sequenced]:
+    """Return events in their places as projections read them."""
+    opened = open_recorded([sequenced.event for sequenced in events])
+    return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
 
 
 def open_envelopes(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
