@@ -24,9 +24,11 @@ _text_fields: dict[type, tuple[str, ...]] = {}
 
 class Sealer:
     def __init__(self, submissions: Sequence[Submission], heads: Mapping[str, Head], *, dry_run: bool) -> None:
-        """Have the keys at hand, in one round trip for all of them. Raises: KeysUnavailable."""
+        """Have the keys of several commands at hand, in one round trip for all of them. Raises: KeysUnavailable."""
         self._heads = heads
         self._is_dry_run = dry_run
+        if len(submissions) < 2:
+            return  # `_key` asks for those of one
         texts = [submission.command for submission in submissions if texts_of(submission.command)]
         if not texts or dry_run:
             return

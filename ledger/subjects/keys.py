@@ -99,6 +99,7 @@ class KeyRing:
 
     def to_seal(self, owners: Iterable[Owner]) -> TextKey | None:
         """Return what seals a text about these accounts; None when one has no key yet. Raises: KeyDestroyed."""
+        self._stay_fresh()
         by_id = {key_id_of(*owner): owner for owner in owners}
         ids = tuple(sorted(by_id))
         if (text_key := self._text_keys.get_all([ids]).get(ids)) is not None:

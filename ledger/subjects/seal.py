@@ -10,6 +10,7 @@ about several accounts is sealed under all their keys together, and is gone when
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
 import os
 from collections.abc import Mapping
@@ -73,8 +74,10 @@ class TextKey:
 
     def open(self, sealed: str) -> str:
         """Return the text. Raises: NotOpened."""
+        if not sealed.startswith(self._prefix):
+            raise NotOpened(f"{sealed[:64]} is sealed under other keys")
         try:
-            material = base64.b64decode(sealed.removeprefix(self._prefix), validate=True)
+            material = binascii.a2b_base64(sealed[len(self._prefix) :], strict_mode=True)
             filled = self._aes.decrypt(material[:NONCE_BYTES], material[NONCE_BYTES:], self._associated)
             return filled.rstrip(b"\x00").decode()
         except (InvalidTag, ValueError) as error:

@@ -53,19 +53,26 @@ def open_texts(sealed: Iterable[str]) -> dict[str, str]:
 def open_all(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return JSON objects (an event's data or state, a command) with their free texts opened; none is changed."""
     opened = list(objects)
+    sealed = [(index, found) for index, object_ in enumerate(objects) if (found := sealed_in(object_))]
     for _ in range(LAYERS_MAX):
-        sealed = {index: found for index, object_ in enumerate(opened) if (found := sealed_in(object_))}
         if not sealed:
             break
-        texts = open_texts(text for found in sealed.values() for text in found.values())
-        for index, found in sealed.items():
-            opened[index] = {**opened[index], **{name: texts[text] for name, text in found.items()}}
+        texts = open_texts(text for _, found in sealed for text in found.values())
+        for index, found in sealed:
+            opened[index] = opened[index] | {name: texts[text] for name, text in found.items()}
+        has_more = any(is_sealed(text) for text in texts.values())
+        sealed = [(index, again) for index, _ in sealed if (again := sealed_in(opened[index]))] if has_more else []
     return opened
 
 
 def sealed_in(object_: dict[str, Any]) -> dict[str, str]:
     """Return the sealed texts of an object by their field's name."""
-    return {name: object_[name] for name in FREE_TEXT if is_sealed(object_.get(name))}
+    found = {}
+    for name in FREE_TEXT:
+        text = object_.get(name)
+        if text and is_sealed(text):
+            found[name] = text
+    return found
 
 
 def open_recorded(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
