@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ledger.domain.account import ERASED as ERASED
@@ -48,19 +47,18 @@ class Erasure:
 
     account_id: str
     position: int
-    recorded_at: datetime
 
     @property
-    def bounds(self) -> dict[str, str | int | datetime]:
+    def bounds(self) -> dict[str, str | int]:
         """Return the parameters of the statements that forget."""
-        return {"account_id": self.account_id, "position": self.position, "recorded_at": self.recorded_at}
+        return {"account_id": self.account_id, "position": self.position}
 
 
 def erasures(events: Iterable[Sequenced]) -> Iterator[Erasure]:
     """Yield the erasures among events, in order."""
     for sequenced in events:
         if sequenced.event.event_type == SubjectErased.__name__:
-            yield Erasure(sequenced.event.aggregate_id, sequenced.position, sequenced.event.recorded_at)
+            yield Erasure(sequenced.event.aggregate_id, sequenced.position)
 
 
 def lines_are_there(cursor: Any, projection: str, erasure: Erasure) -> None:

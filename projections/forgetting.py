@@ -8,7 +8,7 @@ from projections.models import Checkpoint, ParkedEvent
 from projections.projection import registry
 
 # Whose tables hold texts.
-WITH_TEXTS = ("accounts", "transactions", "transfers", "holds", "search")
+WITH_TEXTS = ("accounts", "transactions", "transfers", "search")
 
 
 def not_forgotten(position: int) -> list[str]:

@@ -122,7 +122,7 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
         elif event_type in ("HoldCaptured", "HoldReleased"):
             hold_id = data["hold_id"]
             is_captured = event_type == "HoldCaptured"
-            status = CAPTURED if is_captured else EXPIRED if _is_expiry(sequenced) else RELEASED
+            status = CAPTURED if is_captured else EXPIRED if _is_by_deadline(sequenced) else RELEASED
             change = opened[hold_id].change if hold_id in opened else changes.setdefault(hold_id, Change(hold_id))
             change.take(sequenced, status, data["amount_minor"] if is_captured else 0)
     return opened, changes
@@ -137,11 +137,6 @@ def apply(cursor: Cursor, batch: Batch) -> None:
     for erasure in batch.erasures:
         lines_are_there(cursor, PROJECTION.name, erasure)
         cursor.execute(FORGET, erasure.bounds)
-
-
-def _is_expiry(sequenced: Sequenced) -> bool:
-    # Not by the event's reason, which is a text that anybody may write and that may be erased.
-    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
 def _take_leg(opened: dict[str, Opened], sequenced: Sequenced, transfer_id: str) -> None:
@@ -177,6 +172,11 @@ def _hold(sequenced: Sequenced) -> Opened:
         HOLD, event.aggregate_id, EXTERNAL + data["currency"], data["amount_minor"], data["currency"],
         data["description"], expires_at, sequenced, sequenced.position, change,
     )  # fmt: skip
+
+
+def _is_by_deadline(sequenced: Sequenced) -> bool:
+    """Tell by the command, not by the reason: that is a text which anybody may write."""
+    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
 def _named(sequenced: Sequenced) -> dict[str, str]:

@@ -21,6 +21,7 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    RotateLogKey,
     SetOverdraftLimit,
     Transfer,
     UnfreezeAccount,
@@ -38,6 +39,7 @@ REFUSALS = [
     (CreateAccount("external:ZZZ", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("reversal:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("transfer:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
+    (CreateAccount("log:keys", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("ann", "Ann", "ZZZ", Decimal("-1")), NOW, "unknown_currency"),
     (CreateAccount("ann", "Ann", "USD", Decimal("-1")), NOW, "amount_not_positive"),
     (CreateAccount("ann", "Ann", "USD", Decimal("1e20")), NOW, "amount_too_large"),
@@ -102,6 +104,8 @@ REFUSALS = [
     (Exchange("ann", "yen", Decimal(1), Decimal("0.5")), NOW, "too_many_decimals"),
     (Exchange("ann", "yen", Decimal(1_000), Decimal(1)), NOW, "insufficient_funds"),
     (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
+    (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
+    (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
 ]
 
 
