@@ -22,6 +22,7 @@ FRESH_S = 1.0
 # Some 10 MB in all. Beyond it a key is asked for again, which costs a batch one query.
 CACHED_MAX = 20_000
 Owner = tuple[str, int]  # account_id, generation
+_LEDGER: Owner = ("", 0)  # no account has an empty id
 KeyIds = tuple[str, ...]  # in their order; several for a text that is about several accounts
 
 ENSURE = """
@@ -112,6 +113,14 @@ class KeyRing:
                     f"the key of {by_id[id_][0]} is destroyed, and its history does not say so: erase it again"
                 )
         return self._combined(ids, keys, epoch) if len(keys) == len(ids) else None
+
+    def of_the_ledger(self) -> TextKey:
+        """Return a key that belongs to no subject and is never destroyed, for hashes that have to outlive them."""
+        if (key := self.to_seal([_LEDGER])) is None:
+            self.ensure([_LEDGER])
+            key = self.to_seal([_LEDGER])
+        assert key is not None, "a key that was just made is there"
+        return key
 
     def to_open(self, wanted: Collection[KeyIds]) -> dict[KeyIds, TextKey | None]:
         """Return, for each set of key ids, what opens its texts; None where a key is destroyed.
