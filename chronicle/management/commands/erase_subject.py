@@ -23,7 +23,7 @@ from ledger.domain.events import SubjectErased
 from ledger.engine.erasure import account_of, erase
 from ledger.errors import LedgerError
 from ledger.evidence import certificate
-from ledger.store import history, log_key, tree_heads
+from ledger.store import history, log_key, succession, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.merkle import InvalidProof
 from ledger.store.signed_note import InvalidNote, Verifier
@@ -57,11 +57,13 @@ class Command(BaseCommand):
         account_id, deadline = options["account"], time.monotonic() + options["wait"]
         self._confirm(options)
         try:
-            signer = log_key.load_signer()
+            log_key.load_signer()  # or there could be no certificate in the end
             erasures = erase(account_id, options["reason"], options["actor"], nudge)
             time.sleep(FRESH_S)  # after it no process opens what it had the key of
             with dedicated_connection() as conn:
                 head, position = self._covering_head(conn, account_id, erasures, deadline)
+                # The one that signed the head too, so that a certificate holds or fails by one key.
+                signer = succession.signer_at(succession.changes(conn), head.tree_size)
                 note = certificate.write_certificate(conn, account_id, keys_of(account_id), head, signer)
         except LedgerError as error:
             raise CommandError(str(error), returncode=MISSING) from error
@@ -136,13 +138,20 @@ class Command(BaseCommand):
         try:
             note = path.read_text()
             vkey = Path(key).read_text() if key and Path(key).is_file() else key
-            verifier = Verifier.parse(vkey) if vkey else log_key.load_signer().verifier
+            verifiers = [Verifier.parse(vkey)] if vkey else _own_verifiers()
         except (OSError, InvalidNote) as error:
             raise CommandError(str(error), returncode=USAGE) from error
-        except log_key.LogKeyUnusable as error:
+        except LedgerError as error:
             raise CommandError(f"{error}; give the log's verifier key with --key", returncode=MISSING) from error
         try:
-            stated = certificate.check(note, [verifier], verifier.name)
+            stated = certificate.check(note, verifiers, verifiers[0].name)
         except (InvalidNote, InvalidProof, KeyError, ValueError, TypeError) as error:
             raise CommandError(f"{path} does not hold: {error}", returncode=CHECK_FAILED) from error
         self.stdout.write(f"{path}: {stated['account_id']}, {len(stated['erased'])} events erased and proven")
+
+
+def _own_verifiers() -> list[Verifier]:
+    """Return this machine's key and those that the log names. Raises: LogKeyUnusable, SuccessionBroken."""
+    with dedicated_connection() as conn:
+        changes = succession.changes(conn)
+    return [log_key.load_signer().verifier, *(key for change in changes for key in (change.old, change.new))]
