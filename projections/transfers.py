@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from ledger.domain.commands import ExpireHold, type_of
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
@@ -136,7 +137,7 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
             opened[data["hold_id"]] = _hold(sequenced)
         elif event_type in ("HoldCaptured", "HoldReleased"):
             is_captured = event_type == "HoldCaptured"
-            status = CAPTURED if is_captured else EXPIRED if data["reason"] == EXPIRED else RELEASED
+            status = CAPTURED if is_captured else EXPIRED if _is_by_deadline(sequenced) else RELEASED
             change_of(data["hold_id"]).take(sequenced, status, data["amount_minor"] if is_captured else 0)
     return opened, changes
 
@@ -207,6 +208,11 @@ def _left_by(reversal: Sequenced) -> str:
     """Return how a reversal leaves what it takes back: its own state says how much of it is left."""
     state = reversal.event.state
     return REVERSED if state["reversed_minor"] == state["original_minor"] else COMPLETED
+
+
+def _is_by_deadline(sequenced: Sequenced) -> bool:
+    """Tell by the command, not by the reason: that is a text which anybody may write."""
+    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
 def _named(sequenced: Sequenced) -> dict[str, str]:

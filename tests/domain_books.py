@@ -14,8 +14,9 @@ from ledger.domain.commands import (
 )
 from ledger.domain.decide import Context, decide
 from ledger.domain.errors import LedgerError
-from ledger.domain.events import Event, MoneyDeposited, MoneyWithdrawn
+from ledger.domain.events import LOG_KEYS, Event, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.instants import format_instant
+from ledger.domain.log_keys import LogKeys
 from ledger.domain.money import AMOUNT_MINOR_MAX
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
@@ -57,6 +58,7 @@ BOOKS: dict[str, State | None] = {
     "reversal:fresh": None,
     "reversal:part": Reversal("USD", original_minor=5_000, reversed_minor=2_000),
     "reversal:done": Reversal("USD", original_minor=5_000, reversed_minor=5_000),
+    LOG_KEYS: LogKeys(("log+1", "log+2")),
 }
 
 

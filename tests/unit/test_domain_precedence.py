@@ -22,6 +22,7 @@ from ledger.domain.commands import (
     PlaceHold,
     ReleaseHold,
     Reverse,
+    RotateLogKey,
     SetOverdraftLimit,
     SettleTransfer,
     StartTransfer,
@@ -50,6 +51,7 @@ REFUSALS = [
     (CreateAccount("external:ZZZ", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("reversal:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("transfer:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
+    (CreateAccount("log:keys", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("ann", "Ann", "ZZZ", Decimal("-1")), NOW, "unknown_currency"),
     (CreateAccount("ann", "Ann", "USD", Decimal("-1")), NOW, "amount_not_positive"),
     (CreateAccount("ann", "Ann", "USD", Decimal("1e20")), NOW, "amount_too_large"),
@@ -155,6 +157,8 @@ REFUSALS = [
     (ReleaseHold("saga", "transfer:t-1"), NOW, "hold_of_transfer"),
     (ExpireHold("saga", "transfer:t-1"), NOW, "hold_not_expired"),
     (CloseAccount("saga"), NOW, "account_not_empty"),
+    (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
+    (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
 ]
 
 
