@@ -1,12 +1,11 @@
-"""New words for what a row can be, no change of a table. Also where the two branches before it meet."""
+"""New words for what a row can be, no change of a table."""
 
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("projections", "0004_holds"),
-        ("projections", "0004_transfers_and_holds"),
+        ("projections", "0005_due_holds"),
     ]
 
     operations = [
