@@ -23,6 +23,7 @@ from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
+from projections.erasures import ERASED, lines_are_there
 from projections.projection import Batch, Cursor, Projection, columns
 
 TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD = "transfer", "multi_transfer", "exchange", "saga", "hold"
@@ -59,6 +60,17 @@ WHERE transfers.transfer_id = change.transfer_id
 RETURNING 1
 ) SELECT CASE WHEN count(*) = %s THEN 0 ELSE ('only ' || count(*) || ' of them are there')::int END FROM changed
 """
+# By the lines, because the account may have been any of the legs of a multi-transfer; a hold may have none yet.
+FORGET = f"""
+UPDATE transfers SET description = '{ERASED}'
+WHERE description NOT IN ('', '{ERASED}') AND transfer_id IN (
+    SELECT transfer_id FROM transactions
+    WHERE account_id = %(account_id)s AND position < %(position)s AND transfer_id IS NOT NULL
+    UNION ALL
+    SELECT transfer_id FROM transfers WHERE kind = '{HOLD}' AND from_account_id = %(account_id)s
+      AND position < %(position)s
+)
+"""  # noqa: S608 (made of constants)
 
 
 @dataclass(slots=True)
@@ -148,6 +160,9 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         cursor.execute(INSERT, columns(row.row() for row in opened.values()))
     if changes:
         cursor.execute(CHANGE, [*columns(change.row() for change in changes.values()), len(changes)])
+    for erasure in batch.erasures:
+        lines_are_there(cursor, PROJECTION.name, erasure)
+        cursor.execute(FORGET, erasure.bounds)
 
 
 def _take_leg(opened: dict[str, Opened], sequenced: Sequenced, transfer_id: str) -> None:

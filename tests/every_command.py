@@ -15,6 +15,7 @@ from ledger.domain.commands import (
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     FailTransfer,
     FreezeAccount,
@@ -59,7 +60,7 @@ class RandomCommands:
         kind: Callable[[str], Command] = self._choose.choice(
             [self._deposit, self._withdraw, self._transfer, self._transfer, self._multi_transfer, self._exchange,
              self._place, self._place, self._capture, self._release, self._switch, self._overdraft,
-             self._start, self._settle, self._fail, self._reverse, self._reverse]
+             self._start, self._settle, self._fail, self._reverse, self._reverse, self._erase]
         )  # fmt: skip
         command_id = uuid4()  # nothing is decided by it
         command = kind(self._account())
@@ -140,6 +141,9 @@ class RandomCommands:
             return self._deposit(account_id)
         amount = self._choose.choice([None, self._amount(100)])
         return Reverse("a mistake", command_id=self._choose.choice(self._sent), amount=amount)
+
+    def _erase(self, account_id: str) -> Command:
+        return EraseSubject(account_id, "on request")
 
     def _switch(self, account_id: str) -> Command:
         switches = (FreezeAccount, UnfreezeAccount, UnfreezeAccount, UnfreezeAccount, CloseAccount)

@@ -20,6 +20,7 @@ GROUPS = {
     "lag": "chronicle.bench.lag",
     "rebuild": "chronicle.bench.rebuild",
     "travel": "chronicle.bench.travel",
+    "seals": "chronicle.bench.seals",
 }
 
 

@@ -86,13 +86,6 @@ def sequenced_events(after: int, limit: int, aggregate_id: str | None, event_typ
     return [Sequenced(RecordedEvent(*row[:13]), *row[13:]) for row in rows]
 
 
-def events_at(positions: list[int]) -> list[Sequenced]:
-    """Return the events at these positions of the journal, those that exist, in order."""
-    with connection() as conn, translated():
-        rows = conn.execute(sql.READ_SEQUENCED_AT, (positions,), binary=True).fetchall()
-    return [Sequenced(RecordedEvent(*row[:13]), *row[13:]) for row in rows]
-
-
 def count_events(aggregate_id: str | None, event_type: str | None) -> int:
     query = (
         sql.COUNT_OF_AGGREGATE

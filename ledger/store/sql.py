@@ -161,7 +161,6 @@ FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.vers
 """
 # Within an aggregate versions rise with positions, so each list is read along an index that ends in its order.
 READ_SEQUENCED = f"{_SEQUENCED} WHERE j.position > %(after)s ORDER BY j.position LIMIT %(limit)s"
-READ_SEQUENCED_AT = f"{_SEQUENCED} WHERE j.position = ANY(%b) ORDER BY j.position"
 READ_SEQUENCED_OF_TYPE = f"""
 {_SEQUENCED} WHERE j.position > %(after)s AND j.event_type = %(event_type)s ORDER BY j.position LIMIT %(limit)s
 """

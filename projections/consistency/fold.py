@@ -15,12 +15,16 @@ from projections.source import Sequenced
 
 
 class Step(NamedTuple):
-    """An event of an account, the account around it, and what it changed the balance by."""
+    """An event of an account, the account around it, and what it changed the balance by.
+
+    `description`: what is left of it today.
+    """
 
     sequenced: Sequenced
     before: Account | None
     after: Account
     moved_minor: int
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

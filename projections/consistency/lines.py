@@ -55,7 +55,7 @@ def _line(step: Step) -> Row:
         "currency": step.after.currency,
         "counter_account": event.data["counter_account"],
         "transfer_id": transfer_id,
-        "description": event.data["description"],
+        "description": step.description,
         "recorded_at": event.recorded_at,
         "effective_at": event.effective_at,
     }

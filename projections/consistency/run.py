@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import connections
 
 from ledger.store import history, journal
 from ledger.store.event_store import FINAL_AFTER
+from ledger.subjects.texts import open_events
 from projections import source
+from projections.consistency.erased import Erasures
 from projections.consistency.finding import Finding
 from projections.consistency.fold import Fold, Step
 from projections.consistency.lines import compare_lines
@@ -37,9 +40,10 @@ def check(progress: Progress, account_id: str | None = None, since: datetime | N
         for parked in ParkedEvent.objects.order_by("projection", "position").iterator():
             yield Finding(parked.projection, f"event {parked.position}", "applied", f"parked: {parked.reason}")
         after = 0 if since is None else _position_before(since, up_to)
+        erasures = Erasures(up_to)
         with closing(Fold()) as fold, closing(Transfers(account_id)) as transfers:
             for events in _windows(after, up_to, account_id):
-                yield from _compare_window(cursor, fold, transfers, events, account_id)
+                yield from _compare_window(cursor, fold, transfers, erasures, events, account_id)
                 progress(events[-1].position, up_to)
             yield from transfers.finish(cursor)
             yield from compare_accounts(cursor, fold, account_id, is_whole=since is None and account_id is None)
@@ -50,14 +54,33 @@ def check(progress: Progress, account_id: str | None = None, since: datetime | N
                 yield from compare_entries(cursor)
 
 
-def _compare_window(cursor: Any, fold: Fold, transfers: Transfers, events: list[Sequenced],
+def _compare_window(cursor: Any, fold: Fold, transfers: Transfers, erasures: Erasures, events: list[Sequenced],
                     account_id: str | None) -> Iterator[Finding]:  # fmt: skip
     # An account's events do not lie together, and neither do its rows: the window is theirs.
     window = (events[0].position, events[-1].position)
-    steps: list[Step] = [step for sequenced in events if (step := fold.take(sequenced)) is not None]
+    steps = [
+        step
+        for _, command in groupby(open_events(events), key=lambda sequenced: sequenced.command_id)
+        for step in _steps(fold, erasures, list(command))
+    ]
     yield from compare_lines(cursor, steps, window, account_id)
     yield from transfers.take(cursor, events, steps, window)
-    yield from compare_texts(cursor, steps, account_id)
+    yield from compare_texts(cursor, steps, erasures, account_id)
+
+
+def _steps(fold: Fold, erasures: Erasures, command: list[Sequenced]) -> list[Step]:
+    """Evolve a command's events; their texts are what is left of them, for everybody who shares them."""
+    steps = [step for sequenced in command if (step := fold.take(sequenced)) is not None]
+    shared_by = {step.sequenced.event.aggregate_id for step in steps}
+    shared_by |= {s.event.data["to_account_id"] for s in command if s.event.event_type == "TransferStarted"}
+    return [
+        step._replace(
+            description=erasures.text(
+                step.sequenced.event.data.get("description", ""), shared_by, step.sequenced.position
+            )
+        )
+        for step in steps
+    ]
 
 
 def _windows(after: int, up_to: int, account_id: str | None) -> Iterator[list[Sequenced]]:

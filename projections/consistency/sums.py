@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from ledger.domain.instants import parse_instant
+from ledger.subjects.texts import open_all
 from projections.consistency.finding import Finding, Row, compare, rows_of
 from projections.consistency.fold import Fold, Standing
 
@@ -36,7 +37,10 @@ ORDER BY minute, event_type, currency LIMIT %s
 def compare_accounts(cursor: Any, fold: Fold, account_id: str | None, *, is_whole: bool) -> Iterator[Finding]:
     """Yield what differs in the accounts that the fold has; with `is_whole`, what the table has besides them."""
     for chunk in fold.accounts.chunks(CHUNK):
-        wanted = {id_: _account(standing) for id_, standing in chunk.items() if account_id in (None, id_)}
+        chosen = {id_: standing for id_, standing in chunk.items() if account_id in (None, id_)}
+        # One that the fold began with in the middle still has its owner's name as it was recorded.
+        names = open_all([{"owner_name": standing.account.owner_name} for standing in chosen.values()])
+        wanted = {id_: {**_account(s), **name} for (id_, s), name in zip(chosen.items(), names, strict=True)}
         if wanted:
             found = {row["account_id"]: row for row in rows_of(cursor, ACCOUNTS, (list(wanted),))}
             yield from compare("accounts", "account", wanted, found)

@@ -73,9 +73,15 @@ class EngineAgainstModel(ModelMachine):
         legs = (source, -cents(amount)), (target, cents(amount))
         return self.check_move(Transfer(self.ids[a], self.ids[b], amount), expected, *legs)
 
-    @rule(move=moves, percent=st.none() | st.integers(1, 110), force=st.booleans())
-    def reverse(self, move: ModelMove, percent: int | None, force: bool) -> None:
-        """Of what was moved; parts of it soon add up to more than all of it."""
+    @rule(
+        move=moves, percents=st.lists(st.sampled_from([None, 40, 70, 101]), min_size=1, max_size=2), force=st.booleans()
+    )
+    def reverse(self, move: ModelMove, percents: list[int | None], force: bool) -> None:
+        """Of what was moved; two parts of it often add up to more than all of it."""
+        for percent in percents:
+            self.take_back(move, percent, force)
+
+    def take_back(self, move: ModelMove, percent: int | None, force: bool) -> None:
         wanted = move.left if percent is None else max(1, move.moved * percent // 100)
         part = None if percent is None else Decimal(wanted) / 100
         short = not force and any(minor > 0 and wanted > account.available for account, minor in move.legs)

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.domain.commands import CreateAccount
+from ledger.engine.erasure import account_of
+from ledger.subjects import keys
 from projections import rebuild, turn
 from projections.connection import read_model_connection
 from projections.consistency.run import check
@@ -37,9 +39,16 @@ currencies = st.lists(st.sampled_from(["USD", "USD", "USD", "JPY", "BHD"]), min_
     opened_in=currencies,
     sizes=st.lists(st.integers(1, 15), min_size=1, max_size=5),
     batch=st.integers(1, 9),
+    are_keys_destroyed=st.booleans(),
 )
 def test_every_projection_built_live_equals_the_same_one_rebuilt(
-    clean_stores: None, stack: Servers, choose: random.Random, opened_in: list[str], sizes: list[int], batch: int
+    clean_stores: None,
+    stack: Servers,
+    choose: random.Random,
+    opened_in: list[str],
+    sizes: list[int],
+    batch: int,
+    are_keys_destroyed: bool,
 ) -> None:
     empty_everything(stack)
     commands = RandomCommands(IDS, choose)
@@ -53,6 +62,11 @@ def test_every_projection_built_live_equals_the_same_one_rebuilt(
             live.catch_up()
     assert_read_model_is_right()
     assert [str(finding) for finding in check(lambda *_: None)] == []
+    if are_keys_destroyed:  # what was opened live can then not be opened any more, and must not be there
+        for account_id in IDS:
+            if keys.keys_of(account_id):
+                keys.destroy(account_id, account_of(account_id).erasures)
+        assert [str(finding) for finding in check(lambda *_: None)] == []
     with read_model_connection() as connection:
         for projection in registry():
             rebuild.build(connection, projection, lambda *_: None)
