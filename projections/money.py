@@ -59,6 +59,7 @@ MOVES_NOTHING = {
     "TransferCompleted",
     "TransferFailed",
     "TransferStarted",
+    "SubjectErased",
 }
 
 

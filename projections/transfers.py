@@ -23,6 +23,7 @@ from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
+from projections.erasures import ERASED, lines_are_there
 from projections.projection import Batch, Cursor, Projection, columns
 
 TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD = "transfer", "multi_transfer", "exchange", "saga", "hold"
@@ -59,6 +60,17 @@ WHERE transfers.transfer_id = change.transfer_id
 RETURNING 1
 ) SELECT CASE WHEN count(*) = %s THEN 0 ELSE ('only ' || count(*) || ' of them are there')::int END FROM changed
 """
+# By the lines, because the account may have been any of the legs of a multi-transfer; a hold may have none yet.
+FORGET = f"""
+UPDATE transfers SET description = '{ERASED}'
+WHERE description NOT IN ('', '{ERASED}') AND transfer_id IN (
+    SELECT transfer_id FROM transactions
+    WHERE account_id = %(account_id)s AND position < %(position)s AND transfer_id IS NOT NULL
+    UNION ALL
+    SELECT transfer_id FROM transfers WHERE kind = '{HOLD}' AND from_account_id = %(account_id)s
+      AND position < %(position)s
+)
+"""  # noqa: S608 (made of constants)
 
 
 @dataclass(slots=True)
@@ -148,6 +160,9 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         cursor.execute(INSERT, columns(row.row() for row in opened.values()))
     if changes:
         cursor.execute(CHANGE, [*columns(change.row() for change in changes.values()), len(changes)])
+    for erasure in batch.erasures:
+        lines_are_there(cursor, PROJECTION.name, erasure)
+        cursor.execute(FORGET, erasure.bounds)
 
 
 def _take_leg(opened: dict[str, Opened], sequenced: Sequenced, transfer_id: str) -> None:
@@ -185,6 +200,11 @@ def _hold(sequenced: Sequenced) -> Opened:
     )  # fmt: skip
 
 
+def _is_by_deadline(sequenced: Sequenced) -> bool:
+    """Tell by the command, not by the reason: that is a text which anybody may write."""
+    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
+
+
 def _saga_id(sequenced: Sequenced) -> str:
     """Return the id of the transfer in steps that an event is of, or nothing."""
     event = sequenced.event
@@ -208,11 +228,6 @@ def _left_by(reversal: Sequenced) -> str:
     """Return how a reversal leaves what it takes back: its own state says how much of it is left."""
     state = reversal.event.state
     return REVERSED if state["reversed_minor"] == state["original_minor"] else COMPLETED
-
-
-def _is_by_deadline(sequenced: Sequenced) -> bool:
-    """Tell by the command, not by the reason: that is a text which anybody may write."""
-    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
 def _named(sequenced: Sequenced) -> dict[str, str]:

@@ -46,6 +46,7 @@ BOOKS: dict[str, State | None] = {
     "deep": account(overdraft_limit_minor=5_000),
     "yen": Account("Yui", "JPY", OPENED, balance_minor=500),
     "new": None,
+    LOG_KEYS: LogKeys(("log+1", "log+2")),
     "saga": account(held_minor=4_000, holds={"transfer:t-1": {"amount_minor": 4_000, "expires_at": None}}),
     "transfer:t-0": None,
     "transfer:t-1": Transfer("saga", "bob", 4_000, "USD", "rent"),
@@ -58,7 +59,6 @@ BOOKS: dict[str, State | None] = {
     "reversal:fresh": None,
     "reversal:part": Reversal("USD", original_minor=5_000, reversed_minor=2_000),
     "reversal:done": Reversal("USD", original_minor=5_000, reversed_minor=5_000),
-    LOG_KEYS: LogKeys(("log+1", "log+2")),
 }
 
 

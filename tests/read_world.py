@@ -141,7 +141,7 @@ WRONG_BOOKS = {
         "OR accounts_minor <> (SELECT sum(balance_minor) FROM accounts a WHERE a.currency = t.currency) "
         "OR t.postings <> (SELECT count(*) FROM postings p WHERE p.currency = t.currency)",
     "a description that cannot be found":
-        "SELECT description FROM transactions WHERE description <> '' "
+        "SELECT description FROM transactions WHERE description NOT IN ('', '[erased]') "
         "AND description NOT IN (SELECT reference FROM search_entries WHERE kind = 'description')",
     "a transfer that is not its lines":
         "SELECT transfer_id FROM (SELECT * FROM transfers WHERE kind <> 'hold') AS moves "

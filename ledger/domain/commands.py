@@ -14,6 +14,9 @@ from ledger.domain.events import LOG_KEYS, REVERSAL, TRANSFER
 from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
+# The fields, of commands and so of events, that hold what a person wrote. They are sealed before a command is decided
+# (ledger.subjects) and can be erased; whatever else a command holds is on record for ever.
+FREE_TEXT = ("owner_name", "description", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ class CloseAccount(OneAccount):
     """Only an account without money and without holds can be closed, and it stays closed."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EraseSubject(OneAccount):
+    """Have everything forgotten that was written about the account's owner; sent by `manage.py erase_subject`.
+
+    `grounds` says on whose request; it is no free text, because what explains an erasure has to outlive it.
+    """
+
+    grounds: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +256,7 @@ type_of: dict[type[Command], str] = {
     StartTransfer: "start-transfer",
     SettleTransfer: "settle-transfer",
     FailTransfer: "fail-transfer",
+    EraseSubject: "erase-subject",
     RotateLogKey: "rotate-log-key",
 }
 Command = (
@@ -264,5 +278,6 @@ Command = (
     | StartTransfer
     | SettleTransfer
     | FailTransfer
+    | EraseSubject
     | RotateLogKey
 )

@@ -16,6 +16,7 @@ from ledger.domain.commands import (
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
     FailTransfer,
@@ -56,6 +57,7 @@ _RULES = {
     StartTransfer: sagas.start,
     SettleTransfer: sagas.settle,
     FailTransfer: sagas.fail,
+    EraseSubject: standing.erase_subject,
     RotateLogKey: sealing.rotate_log_key,
 }
 

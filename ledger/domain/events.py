@@ -172,6 +172,15 @@ class TransferFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """The key numbered `generation`, under which this account's texts were sealed, is destroyed; the next counts."""
+
+    schema_version: ClassVar[int] = 1
+    generation: int
+    grounds: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogKeyRotated:
     """From this event's position on the log's heads are signed by `new_key`. `note`: both keys say so, signed."""
 
@@ -196,6 +205,7 @@ Event = (
     | TransferStarted
     | TransferCompleted
     | TransferFailed
+    | SubjectErased
     | LogKeyRotated
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}

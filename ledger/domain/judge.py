@@ -125,6 +125,7 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "start-transfer": _start_transfer,
     "settle-transfer": lambda f, _: c.SettleTransfer(f[2].event.transfer_id, f[0].id, f[1].id),
     "fail-transfer": _fail_transfer,
+    "erase-subject": lambda f, _: c.EraseSubject(f[0].id, f[0].event.grounds),
     "rotate-log-key": lambda f, _: c.RotateLogKey(f[0].event.old_key, f[0].event.new_key, f[0].event.note),
 }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from ledger.domain.account import CLOSED, FROZEN, Account, evolve
+from ledger.domain.account import CLOSED, ERASED, FROZEN, Account, evolve
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
     FreezeAccount,
@@ -36,11 +38,12 @@ from ledger.domain.events import (
     MoneyDeposited,
     MoneyWithdrawn,
     OverdraftLimitChanged,
+    SubjectErased,
     from_data,
     to_data,
 )
 from ledger.domain.instants import format_instant
-from tests.domain_books import LATER, OPENED, account, events_of, refusal_of
+from tests.domain_books import BOOKS, LATER, OPENED, account, events_of, refusal_of
 
 
 def test_create_account_without_money_is_one_event() -> None:
@@ -184,3 +187,13 @@ def test_evolve_follows_an_accounts_standing() -> None:
 def test_evolve_never_refuses_what_has_happened() -> None:
     overdrawn = evolve(account(0), MoneyWithdrawn(1, "USD", "x", ""), OPENED)
     assert overdrawn.balance_minor == -1
+
+
+@pytest.mark.parametrize("id_", ["ann", "gone", "cold"])
+def test_a_subject_is_erased_whatever_the_accounts_standing(id_: str) -> None:
+    ((_, event),) = events_of(EraseSubject(id_, "request 17"))
+    assert event == SubjectErased(0, "request 17")
+    before = BOOKS[id_]
+    assert before is not None
+    after = evolve(before, SubjectErased(0, "request 17"), OPENED)
+    assert after == replace(before, owner_name=ERASED, erasures=1)

@@ -85,6 +85,7 @@ CASES: dict[c.Command, dict[str, State | None]] = {
     take_back(None): {"a": account(), "b": account(), "reversal:o-1": None},
     take_back(Decimal("0.07")): {"a": account(), "b": account(), "reversal:o-1": Reversal("USD", 700, 690)},
     take_back(Decimal(1), force=True): {"a": account(), "b": account(balance_minor=0), "reversal:o-1": None},
+    c.EraseSubject("a", "request 17"): {"a": account(status="closed", erasures=1)},
     c.RotateLogKey("log+2", "log+3", "signed by both"): {LOG_KEYS: LogKeys(("log+1", "log+2"))},
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from ledger.domain.commands import (
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
     FailTransfer,
@@ -101,6 +102,7 @@ REFUSALS = [
     (ReleaseHold("held", "h-9"), NOW, "hold_not_found"),
     (ExpireHold("held", "h-1"), NOW, "hold_not_expired"),
     (ExpireHold("soon", "h-3"), NOW, "hold_not_expired"),
+    (EraseSubject("new", "request 17"), NOW, "account_not_found"),
     (MultiTransfer((Leg("ann", Decimal(1)),), (Leg("ann", Decimal(1)),)), NOW, "same_account"),
     (MultiTransfer((Leg("new", Decimal(0)),), (Leg("bob", Decimal(1)),)), NOW, "account_not_found"),
     (MultiTransfer((Leg("ann", Decimal(0)),), (Leg("gone", Decimal(1)),)), NOW, "amount_not_positive"),
@@ -115,6 +117,8 @@ REFUSALS = [
     (Exchange("ann", "yen", Decimal(1), Decimal("0.5")), NOW, "too_many_decimals"),
     (Exchange("ann", "yen", Decimal(1_000), Decimal(1)), NOW, "insufficient_funds"),
     (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
+    (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
+    (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
     (Reverse("why", command_id="o-1", amount=Decimal(0)), NOW, "original_not_found"),
     (reversing(original(), Decimal(0)), NOW, "nothing_to_reverse"),
     (reversing(original(deposited("gone", reverses="e-9")), Decimal(0)), NOW, "reversal_of_reversal"),
@@ -157,8 +161,6 @@ REFUSALS = [
     (ReleaseHold("saga", "transfer:t-1"), NOW, "hold_of_transfer"),
     (ExpireHold("saga", "transfer:t-1"), NOW, "hold_not_expired"),
     (CloseAccount("saga"), NOW, "account_not_empty"),
-    (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
-    (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
 ]
 
 
@@ -171,4 +173,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 15
+    assert len(EVENT_TYPES) == 16
