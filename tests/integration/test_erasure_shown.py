@@ -20,7 +20,7 @@ from auditor.subscription import Subscription
 from chronicle.roles import Role
 from ledger.bus.relay import relay_events
 from ledger.domain.account import ERASED
-from ledger.domain.commands import Deposit
+from ledger.domain.commands import Deposit, SettleTransfer, StartTransfer
 from ledger.engine import erasure
 from ledger.engine.erasure import erase
 from ledger.evidence import certificate
@@ -116,6 +116,23 @@ def test_a_rebuild_between_the_event_and_the_end_of_the_key_forgets_too(monkeypa
     erase("ann", "request 17", "admin")
     rebuilt_is_equal()
     assert in_read_model(("afterwards",)) != {}
+
+
+def test_a_transfer_in_steps_brings_no_text_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts()
+    (started,) = submit(StartTransfer("ann", "bob", Decimal(3), "Annsteps"))
+    applied()
+    assert in_read_model(("Annsteps",)) != {}
+    with monkeypatch.context() as patch:  # the key still stands, as it does for a moment
+        patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
+        erase("ann", "request 17", "admin")
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
+    submit(SettleTransfer(str(started.command_id), "ann", "bob"))
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
+    assert Transaction.objects.filter(transfer_id=str(started.command_id), description=ERASED).count() == 2
+    assert findings() == []
 
 
 def test_words_that_others_said_too_can_still_be_found() -> None:
