@@ -13,7 +13,7 @@ from ledger.store.connection import connection, translated
 def read_page(after: int, wanted: Filter, limit: int) -> list[LiveEvent]:
     """Return the first `limit` events after a position that the filter accepts, in position order."""
     found = history.sequenced_events(after, limit, wanted.aggregate_id or None, wanted.event_type or None)
-    return [from_sequenced(event) for event in found]
+    return from_sequenced(found)
 
 
 def before_newest(count: int, wanted: Filter) -> int:

@@ -7,18 +7,20 @@ whenever anything about it is unclear. The journal fills what it misses meanwhil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import nats.errors
+import orjson
 import structlog
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
-from ledger.bus.envelope import STREAM, decode, encode, from_envelope
+from ledger.bus.envelope import STREAM, decode, from_envelope, to_envelope
 from ledger.bus.jetstream import ContinuousPull, connected
 from ledger.store.journal import Sequenced
+from ledger.subjects.texts import open_envelopes
 
 log = structlog.get_logger()
 RETRY_S = 0.5
@@ -57,9 +59,13 @@ class Filter:
         return self.event_type in ("", event.event_type) and self.aggregate_id in ("", event.aggregate_id)
 
 
-def from_sequenced(sequenced: Sequenced) -> LiveEvent:
-    event = sequenced.event
-    return LiveEvent(sequenced.position, event.event_type, event.aggregate_id, encode(sequenced))
+def from_sequenced(events: Sequence[Sequenced]) -> list[LiveEvent]:
+    """Return events as they are shown, with their texts opened. Raises: KeysUnavailable."""
+    opened = open_envelopes([to_envelope(sequenced) for sequenced in events])
+    return [
+        LiveEvent(s.position, s.event.event_type, s.event.aggregate_id, orjson.dumps(envelope))
+        for s, envelope in zip(events, opened, strict=True)
+    ]
 
 
 async def follow_stream(

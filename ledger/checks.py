@@ -1,24 +1,30 @@
 """System checks on the locks that keep history append-only: what the role may do, and that triggers stand.
 
-They look into the database, so they run with `check --database event_store`, with `migrate`, and before a
-relay starts. They ask about the application's role by name, whoever is signed in.
+They look into the database, so they run with `check --database event_store`, with `migrate`, and before a web
+process, a relay, a projector or the worker for holds starts. They ask about the application's role by name,
+whoever is signed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connections
 
 from ledger.store.connection import ALIAS
 
 APPEND_ONLY_TABLES = ("events", "journal", "idempotency_keys", "refusals", "tiles", "tree_heads")
 TRIGGERS_MIGRATION = "0004_append_only_triggers"
+KEYS_MIGRATION = "0006_keys_expire"
 TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("append_only", "never_truncated")]
+# Keys may be removed when they are old, so their trigger calls a function of its own (ADR 6).
+KEYS_TRIGGER = "idempotency_keys_append_only"
 _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
 # TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has.
 _PRIVILEGES = """
@@ -31,8 +37,8 @@ _OWNED = (
 )
 _STANDING = """
 SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
-WHERE t.tgname = ANY(%s) AND t.tgenabled IN ('O', 'A') AND f.proname = 'refuse_change'
-  AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
+JOIN unnest(%s::text[], %s::text[]) AS wanted (trigger, function) ON t.tgname = wanted.trigger
+WHERE t.tgenabled IN ('O', 'A') AND f.proname = wanted.function AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
 """
 _MIGRATED = "SELECT 1 FROM django_migrations WHERE app = 'ledger' AND name = %s"
 
@@ -52,6 +58,24 @@ def check_locks(app_configs: Sequence[AppConfig] | None, databases: Sequence[str
         return []  # Django's own database check reports a server that does not answer
     hint = "Somebody changed the database by hand: find out who, run verify_ledger, and restore what migrate made."
     return [Error(problem, hint=hint, id="ledger.E001") for problem in problems]
+
+
+def require_locks() -> None:
+    """For a process that no management command starts. Raises: SystemCheckError when history could be changed.
+
+    In a thread of its own, because whoever imports an ASGI application may run an event loop.
+    """
+    with ThreadPoolExecutor(1) as executor:
+        problems = executor.submit(_look_and_let_go).result()
+    if problems:
+        raise SystemCheckError("\n".join(str(problem) for problem in problems))
+
+
+def _look_and_let_go() -> list[CheckMessage]:
+    try:
+        return check_locks(None, databases=[ALIAS])
+    finally:
+        connections[ALIAS].close()
 
 
 def too_wide(cursor: Any) -> Iterator[str]:
@@ -85,7 +109,10 @@ def missing_triggers(cursor: Any) -> Iterator[str]:
     cursor.execute(_MIGRATED, [TRIGGERS_MIGRATION])
     if cursor.fetchone() is None:
         return
-    cursor.execute(_STANDING, [TRIGGERS])
+    cursor.execute(_MIGRATED, [KEYS_MIGRATION])
+    keys_function = "refuse_change" if cursor.fetchone() is None else "refuse_change_of_keys"
+    functions = [keys_function if name == KEYS_TRIGGER else "refuse_change" for name in TRIGGERS]
+    cursor.execute(_STANDING, [TRIGGERS, functions])
     standing = {name for (name,) in cursor.fetchall()}
     for name in TRIGGERS:
         if name not in standing:

@@ -21,6 +21,7 @@ from ledger.domain.events import from_data
 from ledger.domain.instants import format_instant, parse_instant
 from ledger.store import history
 from ledger.store.event_store import FINAL_AFTER
+from ledger.subjects.texts import open_all
 from projections import source
 from projections.models import Checkpoint, ParkedEvent
 from projections.projection import registry
@@ -46,7 +47,7 @@ WHERE position BETWEEN %s AND %s GROUP BY 1, 2 HAVING sum(amount_minor) <> 0
 DAYS = """
 SELECT account_id, day, (credits_minor - debits_minor)::text FROM daily_balances WHERE NOT is_external
 """
-OPEN_HOLDS = "SELECT hold_id, account_id, amount_minor, expires_at FROM holds WHERE status = 'open'"
+OPEN_HOLDS = "SELECT transfer_id, from_account_id, amount_minor, expires_at FROM transfers WHERE status = 'held'"
 
 Progress = Callable[[int, int], None]
 
@@ -155,24 +156,32 @@ def _compare_accounts(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[F
     query = f"SELECT account_id, version, {', '.join(ACCOUNT_COLUMNS)} FROM accounts"  # noqa: S608
     wanted = None if is_whole else list(fold.accounts)
     rows = _rows(cursor, query if wanted is None else query + " WHERE account_id = ANY(%s)", wanted and (wanted,))
+    # What was recorded is sealed, what the read model holds is opened, or erased.
+    names = _opened([account.owner_name for account in fold.accounts.values()])
     expected = {
-        id_: (fold.versions[id_], *(getattr(account, column) for column in ACCOUNT_COLUMNS))
-        for id_, account in fold.accounts.items()
+        id_: (fold.versions[id_], name, *(getattr(account, column) for column in ACCOUNT_COLUMNS[1:]))
+        for (id_, account), name in zip(fold.accounts.items(), names, strict=True)
     }
     yield from _differences("accounts", "account", expected, {row[0]: row[1:] for row in rows})
+
+
+def _opened(names: list[str]) -> Iterator[str]:
+    for start in range(0, len(names), BATCH):
+        for opened in open_all([{"owner_name": name} for name in names[start : start + BATCH]]):
+            yield opened["owner_name"]
 
 
 def _compare_holds(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[Finding]:
     """Compare the open ones: those that accounts still have."""
     wanted = None if is_whole else list(fold.accounts)
-    query = OPEN_HOLDS if wanted is None else OPEN_HOLDS + " AND account_id = ANY(%s)"
+    query = OPEN_HOLDS if wanted is None else OPEN_HOLDS + " AND from_account_id = ANY(%s)"
     expected = {
         hold_id: (id_, hold["amount_minor"], hold["expires_at"] and parse_instant(hold["expires_at"]))
         for id_, account in fold.accounts.items()
         for hold_id, hold in account.holds.items()
     }
     found = {row[0]: row[1:] for row in _rows(cursor, query, wanted and (wanted,))}
-    yield from _differences("holds", "open hold", expected, found)
+    yield from _differences("transfers", "open hold", expected, found)
 
 
 def _compare_sums(cursor: Any, fold: _Fold) -> Iterator[Finding]:

@@ -26,14 +26,13 @@ from auditor.admin.formats import (
     money_column,
     short_id,
 )
-from projections.models import Account, Hold, Posting, SearchEntry, Transaction, Transfer, TrialBalance
+from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 
 FOUND_MAX = 500  # accounts that one search shows
 STATEMENT_LINES = 10  # of the newest transactions on an account's own page
 TONE_BY_STATUS = {
     "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
-    "open": "warning",
     "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
 }  # fmt: skip
 
@@ -98,7 +97,6 @@ class AccountAdmin(ReadOnlyAdmin):
             list_link("projections_transaction", "Transactions", account_id=account_id),
             list_link("projections_transfer", "Transfers out", from_account_id=account_id),
             list_link("projections_transfer", "Transfers in", to_account_id=account_id),
-            list_link("projections_hold", "Holds", account_id=account_id),
             list_link("ledger_event", "Events", aggregate_id=account_id),
             list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
             live_link(account_id),
@@ -199,35 +197,6 @@ class TransferAdmin(ReadOnlyAdmin):
 
     def subject(self, obj: Transfer) -> tuple[str, str]:
         return (access_log.TRANSFER, obj.transfer_id)
-
-
-@admin.register(Hold)
-class HoldAdmin(ReadOnlyAdmin):
-    keyset = ("-position",)
-    exact_search = ("hold_id", "account_id")
-    account_fields = ("account_id",)
-    search_help_text = "Hold or account id"
-    hint = "Money reserved, and what became of it, the latest first. One whose deadline passes is released."
-    list_display = (
-        column("Hold", lambda hold: short_id(hold.hold_id)),
-        column("Account", lambda hold: account_link(hold.account_id)),
-        _amount, money_column("captured_minor", "Captured"), _status,
-        instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)"), _position,
-    )  # fmt: skip
-    detail = (
-        (
-            "Hold",
-            (
-                "hold_id", column("Account", lambda hold: account_link(hold.account_id)),
-                (_amount, money_column("captured_minor", "Captured")), (_status, "description"),
-                (instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)")),
-                (instant_column("closed_at", "Closed at (UTC)"), _position),
-            ),
-        ),
-    )  # fmt: skip
-
-    def subject(self, obj: Hold) -> tuple[str, str]:
-        return (access_log.ACCOUNT, obj.account_id)
 
 
 @admin.register(Posting)

@@ -16,6 +16,7 @@ from ledger.domain.errors import LedgerError, Refused, VersionConflict
 from ledger.domain.events import to_data
 from ledger.domain.instants import MICROSECOND, format_instant
 from ledger.engine.replay import from_stored, to_stored
+from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import BatchAborted, IdempotencyKeyReused
 from ledger.store.event_store import Append, Head, RefusalRow, Snapshot
@@ -24,12 +25,13 @@ from ledger.store.recorded import RecordedEvent, event_id_of, sealed
 
 
 class Plan:
-    def __init__(self, snapshot: Snapshot, *, atomic: bool) -> None:
+    def __init__(self, snapshot: Snapshot, sealer: Sealer, *, atomic: bool) -> None:
         self.outcomes: list[Outcome] = []
         self.rows = Append()
         self._snapshot = snapshot
         self._heads = snapshot.heads
         self._atomic = atomic
+        self._sealer = sealer
 
     def add(self, submission: Submission) -> None:
         """Decide one more command and note its outcome."""
@@ -37,8 +39,9 @@ class Plan:
         if outcome is None:
             outcome = self._replayed(submission)
         if outcome is None:
-            outcome = self._decided(submission)
-            self._remember(submission, outcome)
+            sealed_submission = self._sealer.sealed(submission)
+            outcome = self._decided(sealed_submission)
+            self._remember(submission, sealed_submission, outcome)
         self.outcomes.append(outcome)
 
     def finish(self) -> None:
@@ -65,7 +68,7 @@ class Plan:
         if key is None or key not in self._snapshot.keys:
             return None
         request_hash, stored = self._snapshot.keys[key]
-        if request_hash != submission.request_hash():
+        if not self._sealer.is_same_request(submission, request_hash):
             detail = "this idempotency key was used for another request"
             return Rejected(IdempotencyKeyReused(detail, idempotency_key=submission.idempotency_key))
         return from_stored(stored, self._snapshot.events)
@@ -79,9 +82,9 @@ class Plan:
             _check_version(submission, heads[0])
             state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
             decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
+            events = self._record(submission, decided, recorded_at, effective_at)
         except LedgerError as error:
             return Rejected(error)
-        events = self._record(submission, decided, recorded_at, effective_at)
         return Accepted(submission.command_id, tuple(events))
 
     def _recorded_at(self, heads: list[Head]) -> datetime:
@@ -93,45 +96,43 @@ class Plan:
                 effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
         effective_text = format_instant(effective_at)
         metadata = _metadata(submission, len(decided))
-        events = []
+        events, after = [], dict[str, Head]()  # no head moves before every event of the command is sealed
         for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
             aggregate = aggregates.of_id(aggregate_id)
-            head = self._heads.get(aggregate_id)
-            if head is None:  # named after this very command, so it is new
-                head = self._heads[aggregate_id] = Head()
-            head.state = aggregate.evolve(head.state, event, effective_text)
-            head.version += 1
+            head = after.get(aggregate_id) or self._heads.get(aggregate_id) or Head()  # or named after this command
+            state = aggregate.evolve(head.state, event, effective_text)
             recorded = sealed(
                 RecordedEvent(
                     event_id=event_id_of(submission.command_id, index),
                     aggregate_type=aggregate.type,
                     aggregate_id=aggregate_id,
-                    version=head.version,
+                    version=head.version + 1,
                     event_type=type(event).__name__,
                     schema_version=event.schema_version,
                     data=to_data(event),
                     metadata={**metadata, "command_index": index},
-                    state=aggregate.write(head.state),
+                    state=aggregate.write(state),
                     recorded_at=recorded_at,
                     effective_at=effective_at,
                     previous_hash=head.hash,
                     hash=NO_HASH,
                 )
             )
-            head.hash, head.recorded_at = recorded.hash, recorded_at
+            after[aggregate_id] = Head(recorded.version, state, recorded.hash, recorded_at)
             events.append(recorded)
+        self._heads.update(after)
         return events
 
-    def _remember(self, submission: Submission, outcome: Outcome) -> None:
+    def _remember(self, submission: Submission, sealed_submission: Submission, outcome: Outcome) -> None:
         if isinstance(outcome, Accepted):
             self.rows.commands.append((submission.command_id, list(outcome.events)))
         elif isinstance(outcome.error, Refused):
-            self.rows.refusals.append(_refusal(submission, outcome.error))
+            self.rows.refusals.append(_refusal(sealed_submission, outcome.error))
         else:
             return
         if submission.stored_key is None:
             return
-        stored, request_hash = to_stored(outcome), submission.request_hash()
+        stored, request_hash = to_stored(outcome), self._sealer.request_hash(submission)
         self.rows.keys.append((submission.stored_key, request_hash, stored))
         # The same key again, further on in this call, is answered as it would be in the next.
         self._snapshot.keys[submission.stored_key] = (request_hash, stored)
