@@ -60,15 +60,16 @@ WHERE transfers.transfer_id = change.transfer_id
 RETURNING 1
 ) SELECT CASE WHEN count(*) = %s THEN 0 ELSE ('only ' || count(*) || ' of them are there')::int END FROM changed
 """
-# By the lines, because the account may have been any of the legs of a multi-transfer; a hold may have none yet.
+# By the lines, because the account may have been any of the legs of a multi-transfer; holds, and transfers in steps,
+# may have none yet.
 FORGET = f"""
 UPDATE transfers SET description = '{ERASED}'
 WHERE description NOT IN ('', '{ERASED}') AND transfer_id IN (
     SELECT transfer_id FROM transactions
     WHERE account_id = %(account_id)s AND position < %(position)s AND transfer_id IS NOT NULL
     UNION ALL
-    SELECT transfer_id FROM transfers WHERE kind = '{HOLD}' AND from_account_id = %(account_id)s
-      AND position < %(position)s
+    SELECT transfer_id FROM transfers WHERE kind IN ('{HOLD}', '{SAGA}') AND position < %(position)s
+      AND (from_account_id = %(account_id)s OR to_account_id = %(account_id)s)
 )
 """  # noqa: S608 (made of constants)
 

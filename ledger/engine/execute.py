@@ -35,12 +35,14 @@ def execute(
     *,
     atomic: bool = False,
     dry_run: bool = False,
+    may_be_written: bool = False,
     on_commit: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Execute commands in order, in one transaction, and return an outcome for each.
 
     `atomic`: all or nothing; otherwise a rejected command does not stop its neighbours. `dry_run`: the same
-    outcomes, nothing written. `on_commit` is called once when something was written.
+    outcomes, nothing written. `may_be_written`: an earlier call with these very submissions ended without an answer,
+    so what it may have committed is looked up first. `on_commit` is called once when something was written.
     Raises: Busy or StoreUnavailable, when nothing is known to be written and retrying is safe under the same
     command ids or idempotency keys.
     """
@@ -49,7 +51,7 @@ def execute(
     last_error: Exception | None = None
     for attempt in range(ATTEMPTS_MAX):
         try:
-            return _attempt(submissions, atomic, dry_run, last_error is not None, on_commit)
+            return _attempt(submissions, atomic, dry_run, may_be_written or last_error is not None, on_commit)
         except (StoreConflict, CommitUnknown, StoreUnavailable) as error:
             last_error = error
         pause_s = random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**attempt))  # noqa: S311 (jitter)

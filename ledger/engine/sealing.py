@@ -37,12 +37,17 @@ class Sealer:
         RING.ensure(owner for id_ in ids if (owner := self._owner(id_, id_ in created)) is not None)
 
     def sealed(self, submission: Submission) -> Submission:
-        """Return the submission as it may be stored: itself when there is no text, or nobody to erase it for."""
+        """Return the submission as it may be stored: itself when there is no text, or when nothing is to be stored.
+
+        **Why** a text about no account that exists is left out: the command will be refused, and if that is on
+        record, nobody could have the text erased from there.
+        """
         command = submission.command
         texts = texts_of(command)
-        if not texts or (key := self._key(command)) is None:
+        if not texts or self._is_dry_run:
             return submission
-        sealed: dict[str, Any] = {name: key.seal(text) for name, text in texts.items()}
+        key = self._key(command)
+        sealed: dict[str, Any] = {name: key.seal(text) if key else "" for name, text in texts.items()}
         return replace(submission, command=replace(command, **sealed))
 
     def is_same_request(self, submission: Submission, request_hash: bytes) -> bool:
@@ -54,8 +59,10 @@ class Sealer:
 
         **Why** keyed where there is a text: by a plain one an erased text could be found by trying.
         """
-        key = self._key(submission.command) if texts_of(submission.command) else None
-        return submission.request_hash() if key is None else submission.request_hash(key.keyed_hash)
+        if not texts_of(submission.command):
+            return submission.request_hash()
+        key = self._key(submission.command) or RING.of_the_ledger()
+        return submission.request_hash(key.keyed_hash)
 
     def _key(self, command: Command) -> TextKey | None:
         owners = [self._owner(id_, isinstance(command, CreateAccount)) for id_ in _accounts_of(command)]

@@ -17,7 +17,7 @@ from typing import Any
 
 from ledger.domain.account import ERASED
 from ledger.domain.cash import INITIAL_BALANCE
-from ledger.domain.commands import FREE_TEXT
+from ledger.domain.commands import FREE_TEXT, ExpireHold, FailTransfer, type_of
 from ledger.domain.events import SubjectErased
 from ledger.domain.holds import EXPIRED
 from ledger.domain.instants import format_instant
@@ -35,6 +35,7 @@ from ledger.subjects.seal import is_sealed, key_ids_of
 
 # What the ledger says itself, about nobody.
 OWN_WORDS = ("", ERASED, EXPIRED, INITIAL_BALANCE)
+OWN_COMMANDS = (type_of[ExpireHold], type_of[FailTransfer])  # of its workers; their reasons are codes
 
 
 class NotCertifiable(LedgerError):
@@ -75,6 +76,7 @@ def write_certificate(conn: Connection, account_id: str, keys: Sequence[Standing
             {"position": position, "event_id": str(event.event_id), "fields": names}
             for position, event in before
             if (names := [name for name, text in _texts(event) if not is_sealed(text) and text not in OWN_WORDS])
+            and event.metadata["command_type"] not in OWN_COMMANDS
         ],
         "tree_head": head.note,
     }

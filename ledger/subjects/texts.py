@@ -6,7 +6,7 @@ hashed, proven, published on the bus and exported as evidence is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ from ledger.domain.commands import FREE_TEXT
 from ledger.store.journal import Sequenced
 from ledger.store.recorded import RecordedEvent
 from ledger.subjects.keys import RING
-from ledger.subjects.seal import NotOpened, is_sealed, key_ids_of
+from ledger.subjects.seal import NotOpened, is_sealed, key_id_of, key_ids_of
 
 log = structlog.get_logger()
 # What is shown when the portal's database never had the key, or the text is not what it sealed: an incident.
@@ -25,8 +25,10 @@ UNREADABLE = "[unreadable]"
 LAYERS_MAX = 3
 
 
-def open_texts(sealed: Iterable[str]) -> dict[str, str]:
-    """Return what each sealed text says. Raises: KeysUnavailable.
+def open_texts(sealed: Iterable[str], gone: Set[str] = frozenset()) -> dict[str, str]:
+    """Return what each sealed text says. `gone`: ids of keys that open nothing, also while they still stand.
+
+    Raises: KeysUnavailable.
 
     **Shape** one query for all keys that are not cached, however many texts there are.
     """
@@ -39,7 +41,7 @@ def open_texts(sealed: Iterable[str]) -> dict[str, str]:
         if ids not in keys:
             log.error("alarm: a sealed text has no key", key_ids=ids)
             opened[text] = UNREADABLE
-        elif (key := keys[ids]) is None:
+        elif (key := keys[ids]) is None or not gone.isdisjoint(ids):
             opened[text] = ERASED
         else:
             try:
@@ -50,14 +52,14 @@ def open_texts(sealed: Iterable[str]) -> dict[str, str]:
     return opened
 
 
-def open_all(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def open_all(objects: Sequence[dict[str, Any]], gone: Set[str] = frozenset()) -> list[dict[str, Any]]:
     """Return JSON objects (an event's data or state, a command) with their free texts opened; none is changed."""
     opened = list(objects)
     sealed = [(index, found) for index, object_ in enumerate(objects) if (found := sealed_in(object_))]
     for _ in range(LAYERS_MAX):
         if not sealed:
             break
-        texts = open_texts(text for _, found in sealed for text in found.values())
+        texts = open_texts((text for _, found in sealed for text in found.values()), gone)
         for index, found in sealed:
             opened[index] = opened[index] | {name: texts[text] for name, text in found.items()}
         has_more = any(is_sealed(text) for text in texts.values())
@@ -75,9 +77,9 @@ def sealed_in(object_: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def open_recorded(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+def open_recorded(events: Sequence[RecordedEvent], gone: Set[str] = frozenset()) -> list[RecordedEvent]:
     """Return events as people read them. Their hashes are those of what is recorded, not of this."""
-    opened = open_all([part for event in events for part in (event.data, event.state)])
+    opened = open_all([part for event in events for part in (event.data, event.state)], gone)
     return [
         event if data is event.data and state is event.state else event._replace(data=data, state=state)
         for event, data, state in zip(events, opened[::2], opened[1::2], strict=True)
@@ -85,8 +87,17 @@ def open_recorded(events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
 
 
 def open_events(events: Sequence[Sequenced]) -> list[Sequenced]:
-    """Return events in their places as projections read them."""
-    opened = open_recorded([sequenced.event for sequenced in events])
+    """Return whole commands as projections read them.
+
+    **Why** what an erasure on record has made unreadable is not opened, even if the key still stands: a transfer in
+    steps may be settled after the erasure with a text from before it, and no later event would make that forgotten.
+    """
+    gone = {
+        key_id_of(event.aggregate_id, generation)
+        for event, *_ in events
+        for generation in range(event.state.get("erasures", 0))
+    }
+    opened = open_recorded([sequenced.event for sequenced in events], gone)
     return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
 
 

@@ -14,6 +14,7 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Rejected
 from ledger.store import event_store
 from ledger.store.recorded import hash_of
+from ledger.subjects.texts import open_all
 from tests.ledger_world import accepted, deposit, history, new_account, rejected, rows, run, scalar, submission
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -79,6 +80,7 @@ def test_money_that_is_gone_is_not_taken_back_unless_it_is_forced() -> None:
     assert (refused.code, refused.fields["available"], refused.fields["required"]) == (
         "insufficient_funds", "6.00", "10.00")  # fmt: skip
     recorded = scalar("SELECT command FROM refusals WHERE command->>'command_id' = %s", str(paid.command_id))
+    (recorded,) = open_all([recorded])
     assert recorded == {
         "reason": "mistaken",
         "event_id": None,

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from ledger import selectors
 from ledger.domain.account import ERASED
-from ledger.domain.commands import CreateAccount, Deposit, Transfer
+from ledger.domain.commands import CreateAccount, Deposit, Reverse, Transfer
 from ledger.domain.errors import AccountNotFound
 from ledger.engine.erasure import account_of, erase
 from ledger.engine.execute import execute
@@ -205,6 +205,18 @@ def test_a_dry_run_makes_no_key_and_a_command_for_nobody_neither() -> None:
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     execute([submission(Deposit("nobody", Decimal(1), "wages")), submission(Transfer("x", "y", Decimal(1), "rent"))])
     assert keys_of("ann") == keys_of("nobody") == keys_of("x") == []
+
+
+def test_a_text_about_no_account_is_kept_nowhere() -> None:
+    (created,) = submit(CreateAccount("ann", "Annabella", "USD"))
+    reverse = Reverse("Annmistake", command_id=str(created.command_id))
+    (outcome,) = execute([submission(reverse, idempotency_key="reverse")])
+    assert isinstance(outcome, Rejected)
+    assert outcome.error.code == "nothing_to_reverse"
+    assert rows("SELECT command ->> 'reason' FROM refusals") == [("",)]
+    ((stored,),) = rows("SELECT request_hash FROM idempotency_keys")
+    assert stored != submission(reverse).request_hash()
+    assert in_event_store(("Annmistake",)) == {}
 
 
 def test_a_repeated_request_is_known_by_a_hash_that_tells_nothing_once_the_key_is_gone() -> None:

@@ -1,4 +1,4 @@
-"""Whoever looks finds nothing of an erased subject: read models, search, the portal, the live feed; and a certificate."""
+"""Whoever looks finds nothing of an erased subject: read models, search, the portal, the live feed, evidence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import asyncio
 import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 
 from auditor.feed import Feed
@@ -20,34 +17,28 @@ from auditor.subscription import Subscription
 from chronicle.roles import Role
 from ledger.bus.relay import relay_events
 from ledger.domain.account import ERASED
-from ledger.domain.commands import Deposit
+from ledger.domain.commands import Deposit, SettleTransfer, StartTransfer
 from ledger.engine import erasure
 from ledger.engine.erasure import erase
-from ledger.evidence import certificate
 from ledger.models import Event, Refusal
-from ledger.store import journal, log_key
-from ledger.store.connection import connection
-from ledger.store.merkle import InvalidProof
-from ledger.store.signed_note import InvalidNote, Signer
+from ledger.store import journal
 from projections import consistency, finding, rebuild
 from projections.connection import read_model_connection
 from projections.models import Account, Transaction
 from projections.projection import registry
-from tests.api_world import client_with, get, new_user, ok
+from tests.api_world import client_with, get, ok
 from tests.erasure_world import ABOUT_ANN, in_read_model, signed_texts, texts
 from tests.integration.test_evidence_bundle import check, export, key
 from tests.ledger_world import rows
 from tests.portal_world import page, signed_in
-from tests.proof_world import sign, submit, tamper
+from tests.proof_world import sign, submit
 from tests.read_world import (
     assert_read_model_is_right,
     change_read_model,
     projector,
     read_model,
-    relay,
     wait_until_applied,
 )
-from tests.servers import Servers
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 # Lines that the read model has for ann's texts, and what it never holds: reasons are on no line.
@@ -116,6 +107,23 @@ def test_a_rebuild_between_the_event_and_the_end_of_the_key_forgets_too(monkeypa
     erase("ann", "request 17", "admin")
     rebuilt_is_equal()
     assert in_read_model(("afterwards",)) != {}
+
+
+def test_a_transfer_in_steps_brings_no_text_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts()
+    (started,) = submit(StartTransfer("ann", "bob", Decimal(3), "Annsteps"))
+    applied()
+    assert in_read_model(("Annsteps",)) != {}
+    with monkeypatch.context() as patch:  # the key still stands, as it does for a moment
+        patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
+        erase("ann", "request 17", "admin")
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
+    submit(SettleTransfer(str(started.command_id), "ann", "bob"))
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
+    assert Transaction.objects.filter(transfer_id=str(started.command_id), description=ERASED).count() == 2
+    assert findings() == []
 
 
 def test_words_that_others_said_too_can_still_be_found() -> None:
@@ -205,115 +213,3 @@ def test_a_bundle_of_an_erased_account_verifies_and_says_nothing(tmp_path: Path)
     with zipfile.ZipFile(bundle) as archive:
         everything = b"".join(archive.read(name) for name in archive.namelist())
     assert [word for word in ABOUT_ANN if word.encode() in everything] == []
-
-
-def run(*arguments: str) -> str:
-    printed = StringIO()
-    call_command("erase_subject", *arguments, stdout=printed)
-    return printed.getvalue()
-
-
-def test_the_command_erases_certifies_and_waits_until_all_is_forgotten(tmp_path: Path, stack: Servers) -> None:
-    texts()
-    admin = new_user(Role.ADMINISTRATOR).get_username()
-    file = tmp_path / "ann.certificate"
-    with relay(), projector():
-        printed = run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(file))
-        assert "the read models have forgotten" in printed
-        again = run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(file))
-        assert "the read models have forgotten" in again
-    assert in_read_model(ABOUT_ANN) == {}
-    stated = certificate.check(file.read_text(), [log_key.load_signer().verifier], log_key.load_signer().name)
-    assert [(e["generation"], e["grounds"], e["actor"]) for e in stated["erasures"]] == [(0, "request 17", admin)]
-    assert [k["generation"] for k in stated["keys_destroyed"]] == [0]
-    assert {e["aggregate_id"] for e in stated["erased"]} == {"ann", "bob", "cid"}, "both sides of what they shared"
-    assert {name for e in stated["erased"] for name in e["fields"]} == {
-        "data.owner_name", "data.description", "data.reason", "state.owner_name",
-    }  # fmt: skip
-    assert stated["not_erased"] == []
-    assert [word for word in ABOUT_ANN if word in file.read_text()] == []
-    assert "ann, " in run("--check", str(file))
-    forged = tmp_path / "forged"
-    forged.write_text(file.read_text().replace("request 17", "request 71"))
-    with pytest.raises(CommandError, match="does not hold"):
-        run("--check", str(forged))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--account", "ann", "--actor", "ADMIN", "--yes"),
-        ("--account", "ann", "--reason", "request 17", "--yes"),
-        ("--account", "ann", "--reason", "request 17", "--actor", "OPERATOR", "--yes"),
-        ("--account", "ann", "--reason", "request 17", "--actor", "nobody", "--yes"),
-        ("--account", "nobody", "--reason", "request 17", "--actor", "ADMIN", "--yes"),
-        ("--account", "ann", "--reason", "request 17", "--actor", "ADMIN"),
-    ],
-)
-def test_who_may_not_or_does_not_confirm_erases_nothing(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts()
-    names = {role.name: new_user(role).get_username() for role in (Role.OPERATOR, Role.ADMINISTRATOR)}
-    given = [{"ADMIN": names["ADMINISTRATOR"], "OPERATOR": names["OPERATOR"]}.get(word, word) for word in arguments]
-    monkeypatch.setattr("builtins.input", lambda _: "bob")
-    with pytest.raises(CommandError) as caught:
-        run(*given)
-    assert caught.value.returncode == 2
-    assert erasure.account_of("ann").erasures == 0
-
-
-def test_without_a_relay_the_key_is_destroyed_and_the_next_run_certifies(tmp_path: Path) -> None:
-    signed_texts()
-    admin = new_user(Role.ADMINISTRATOR).get_username()
-    arguments = ("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--wait", "0",
-                 "--output", str(tmp_path / "certificate"))  # fmt: skip
-    with pytest.raises(CommandError, match="no signed head covers") as caught:
-        run(*arguments)
-    assert caught.value.returncode == 3
-    sign()
-    with pytest.raises(CommandError, match="have not forgotten yet"):
-        run(*arguments)
-    applied()
-    assert "forgotten" in run(*arguments)
-    assert rows("SELECT count(*) FROM events WHERE event_type = 'SubjectErased'") == [(1,)]
-
-
-def _certificate() -> tuple[str, Signer]:
-    signed_texts()
-    erase("ann", "request 17", "admin")
-    head, signer = sign(), log_key.load_signer()
-    with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), head, signer), signer
-
-
-def test_a_certificate_holds_for_the_logs_key_alone_and_every_proof_in_it_is_checked() -> None:
-    note, signer = _certificate()
-    stated = certificate.check(note, [signer.verifier], signer.name)
-    assert stated["erased"]
-    other = Signer("other.example/log", signer.private_key)
-    with pytest.raises(InvalidNote):
-        certificate.check(note, [other.verifier], other.name)
-    text = note.rpartition("\n\n")[0] + "\n"
-    for proven in (*stated["erased"], *stated["erasure_proofs"]):
-        forged = signer.sign(text.replace(proven["hash"], "00" * 32))
-        with pytest.raises(InvalidProof):
-            certificate.check(forged, [signer.verifier], signer.name)
-
-
-def test_no_certificate_is_written_while_a_key_stands_or_an_event_is_altered(
-    monkeypatch: pytest.MonkeyPatch, stack: Servers
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
-        with pytest.raises(certificate.NotCertifiable, match="not destroyed"):
-            _certificate()
-    tamper(stack, "UPDATE events SET data = jsonb_set(data, '{reason}', '\"x\"') WHERE event_type = 'AccountFrozen'")
-    with pytest.raises(certificate.NotCertifiable, match="not proven"):
-        _after_tampering()
-
-
-def _after_tampering() -> Any:
-    erase("ann", "request 17", "admin")
-    with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), sign(), log_key.load_signer())
