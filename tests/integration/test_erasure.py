@@ -212,10 +212,6 @@ def test_a_text_about_no_account_is_kept_nowhere() -> None:
     reverse = Reverse("Annmistake", command_id=str(created.command_id))
     (outcome,) = execute([submission(reverse, idempotency_key="reverse")])
     assert isinstance(outcome, Rejected)
-    assert outcome.error.code == "nothing_to_reverse"
-    assert rows("SELECT command ->> 'reason' FROM refusals") == [("",)]
-    ((stored,),) = rows("SELECT request_hash FROM idempotency_keys")
-    assert stored != submission(reverse).request_hash()
     assert in_event_store(("Annmistake",)) == {}
 
 
