@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from ledger.domain.commands import Deposit
 from ledger.store import journal
+from ledger.subjects.texts import open_events
 from projections import accounts, activity, money, postings, transactions
 from projections.money import MOVES_MONEY
 from tests.poison_world import POISON, a_history_with_poison, parked, poisonous
@@ -37,7 +38,7 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
 ) -> None:
     name = projection.PROJECTION.name
     usd = a_history_with_poison()
-    events = journal.read(0)
+    events = open_events(journal.read(0))
     cause = next(s for s in events if s.event.data.get("description") == POISON)
     with poisonous(projection), projector():
         wait_until_applied()

@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.engine.execute import execute
 from ledger.store import event_store, history, journal
+from ledger.subjects.texts import open_recorded
 from projections import selectors, steps, time_travel
 from projections.money import movements
 from projections.time_travel import Cut
@@ -211,7 +212,7 @@ def test_one_account_at_any_microsecond_with_the_step_before_and_after() -> None
     submit(CreateAccount("a", "Ann", "USD"))
     submit(Deposit("a", Decimal(1)))
     submit(Deposit("a", Decimal(2)))
-    one, two, three = history.events_of("a", [1, 2, 3]).values()
+    one, two, three = open_recorded(list(history.events_of("a", [1, 2, 3]).values()))
     at_two = steps.step_at("a", two.recorded_at)
     assert (at_two.before, at_two.event, at_two.after) == (one, two, three)
     assert steps.step_at("a", three.recorded_at - MICROSECOND).event == two
