@@ -14,7 +14,7 @@ from ledger.domain.commands import Deposit
 from ledger.store import journal
 from projections import accounts, activity, money, postings, transactions
 from projections.money import MOVES_MONEY
-from tests.poison_world import POISON, a_history_with_poison, parked, poisonous
+from tests.poison_world import a_history_with_poison, is_poison, parked, poisonous
 from tests.read_world import (
     WRONG_BOOKS,
     assert_read_model_is_right,
@@ -38,7 +38,7 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
     name = projection.PROJECTION.name
     usd = a_history_with_poison()
     events = journal.read(0)
-    cause = next(s for s in events if s.event.data.get("description") == POISON)
+    cause = next(s for s in events if is_poison(s.event))
     with poisonous(projection), projector():
         wait_until_applied()
         # Everything after it on its account, with all of the same command; nothing else.
