@@ -23,6 +23,10 @@ def shortcuts(request: HttpRequest, kind: str, subject_id: str) -> list[SafeStri
     links = []
     if kind == EVENT:
         links.append(_to("integrity-event", "Proof, drawn", event=subject_id))
+    if kind == EVENT and may_command(request):
+        links.append(
+            anchor(f"{reverse('admin:command', args=['reverse'])}?{urlencode({'event_id': subject_id})}", "Reverse")
+        )
     if kind == ACCOUNT and may_command(request):
         for command_type in _COMMANDS:
             address = reverse("admin:command", args=[command_type])

@@ -20,8 +20,8 @@ log = structlog.get_logger()
 ALIAS = "read_model"
 CONNECT_S_MAX = 5
 # Silence after which a waiting projector takes the turn away. With STANDBY_S of the runner it stays below the
-# five seconds in which another projector has to take over. (idle_session_timeout and transaction_timeout would
-# do it without anybody waiting, but in 3 of 8 trials a session whose process was stopped outlived them.)
+# five seconds in which another projector has to take over. The server's own timeouts were
+# not enough (ADR 3).
 SILENCE_S_MAX = 3
 # The read model can be made again from the journal, and rows and checkpoint are flushed together or not at
 # all: so a commit need not wait for the disk. A crash of the server costs a second of work done twice.

@@ -97,7 +97,9 @@ class Runner:
                     finally:
                         await applied
                     await subscription.acknowledge(is_stored=turn.is_between_commands)
-                    await self._in_thread(turn.keep_up)
+                    # Asked here, because the way to the thread and back is a share of a lone event's lag.
+                    if turn.is_due:
+                        await self._in_thread(turn.keep_up)
         except LOST as error:
             log.warning("the stream is away, following the journal", error=str(error) or type(error).__name__)
             await self._in_thread(turn.catch_up)

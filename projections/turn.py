@@ -62,6 +62,11 @@ class Turn:
         return bool(self._behind)
 
     @property
+    def is_due(self) -> bool:
+        """Say whether `keep_up` has something to do."""
+        return self.is_behind or time.monotonic() - self._audited_at >= AUDIT_S
+
+    @property
     def stands_still(self) -> bool:
         """Say whether no projection may move; each has an alarm that says why."""
         return not self._live

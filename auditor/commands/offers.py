@@ -24,6 +24,8 @@ OFFERS: Mapping[str, str] = {
     "withdraw": "do_not_disturb_on",
     "transfer": "swap_horiz",
     "exchange": "currency_exchange",
+    "start-transfer": "move_up",
+    "reverse": "undo",
     "place-hold": "lock_clock",
     "capture-hold": "price_check",
     "release-hold": "lock_open",
@@ -33,14 +35,15 @@ OFFERS: Mapping[str, str] = {
     "set-overdraft-limit": "vertical_align_bottom",
     "close-account": "cancel",
 }
-# Versions are for programs that decided on one; a person has the confirmation in between.
-_LEFT_OUT = ("expected_version",)
+# Versions are for programs that decided on one; a person has the confirmation in between. What only administrators
+# may force is worth a call of the API of its own.
+_LEFT_OUT = ("expected_version", "force")
 _LABELS = {"account_id": "Account", "from_account_id": "From account", "to_account_id": "To account", "hold_id": "Hold"}
 # Which field a refusal is about, where the error itself does not name one. The first that the form has is taken.
 _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("insufficient_funds", "invalid_amount", "amount_not_positive", "too_many_decimals", "amount_too_large",
-         "hold_exceeded", "balance_too_large", "overdraft_in_use"),
+         "hold_exceeded", "reversal_exceeded", "balance_too_large", "overdraft_in_use"),
         ("amount", "limit", "initial_balance"),
     ),
     **dict.fromkeys(("currency_mismatch", "same_account", "same_currency"), ("to_account_id",)),
@@ -49,6 +52,10 @@ _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
     "expires_at_in_past": ("expires_at",),
     "unknown_currency": ("currency",),
     "account_exists": ("account_id",),
+    **dict.fromkeys(
+        ("original_not_found", "nothing_to_reverse", "reversal_of_reversal", "already_reversed"),
+        ("event_id", "command_id"),
+    ),
 }  # fmt: skip
 
 Given = Mapping[str, str]
@@ -96,6 +103,12 @@ def problems_of(command_type: str, given: Given) -> dict[str, LedgerError]:
             field.run_validation(given.get(name, empty))
         except LedgerError as error:
             found[name] = error
+    if found:
+        return found
+    try:
+        FORMS[command_type].serializer.run_validation(dict(given))
+    except LedgerError as error:  # of fields that do not go together
+        found[field_of(error, given, command_type)] = error
     return found
 
 

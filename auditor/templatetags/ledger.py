@@ -52,7 +52,7 @@ def money(amount_minor: object, currency: str) -> str:
     """Return an amount of minor units as the portal's tables show it; a dash for an event that has none."""
     from auditor.admin import formats  # the admin's own modules read the tag libraries while they are imported
 
-    return formats.money(amount_minor, currency) if isinstance(amount_minor, int) else UNKNOWN
+    return formats.money(amount_minor, currency) if isinstance(amount_minor, int) and currency else UNKNOWN
 
 
 @register.filter

@@ -17,6 +17,9 @@ GROUPS = {
     "spine": "chronicle.bench.spine",
     "engine": "chronicle.bench.engine",
     "http": "chronicle.bench.http",
+    "lag": "chronicle.bench.lag",
+    "rebuild": "chronicle.bench.rebuild",
+    "travel": "chronicle.bench.travel",
     "seals": "chronicle.bench.seals",
 }
 

@@ -78,5 +78,5 @@ def print_table(figures: Iterable[Figure]) -> None:
 def _verdict(figure: Figure) -> tuple[str, str]:
     if figure.floor is None:
         return "", ""
-    asked = f"{'≤' if figure.lower_is_better else '≥'} {figure.floor:,.4g}"
+    asked = f"{'≤' if figure.lower_is_better else '≥'} {figure.floor:{',.0f' if figure.floor >= 1_000 else '.4g'}}"
     return asked, "met" if figure.is_met else "missed"

@@ -151,7 +151,8 @@ class ContinuousPull:
                 await self._ask()
                 continue
             try:
-                await asyncio.wait_for(self._wakeup.wait(), max(0.0, deadline - loop.time()))
+                async with asyncio.timeout_at(deadline):  # wait_for would make a task each time
+                    await self._wakeup.wait()
             except TimeoutError:
                 return []
         batch, self._arrived = self._arrived, []

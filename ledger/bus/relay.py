@@ -30,6 +30,9 @@ from ledger.store.connection import dedicated_connection
 
 log = structlog.get_logger()
 POLL_S = 0.1  # what a lost nudge costs at most
+# Right after a step that moved something the next one waits this long for company: a step costs relay, stream and
+# projector much the same whatever it moves. At 500 commands/s a quarter of the relay's CPU, a sixth of the projector's.
+GATHER_S = 0.002
 # Before this relay publishes what another one sequenced, that one gets this long to do it itself.
 TAKEOVER_S = 1.0
 # How long a stream that somebody deleted stays away when no event comes that would show it.
@@ -84,6 +87,8 @@ class Relay:
             self._note(step)
             if step.drained_at is not None:
                 await _wait(self._nudged, POLL_S)
+                if step.events:
+                    await asyncio.sleep(GATHER_S)
         self._sequenced.set()
 
     def _step(self) -> journal.Step:
@@ -146,7 +151,8 @@ class Relay:
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for would make a task each time
+            await event.wait()
     except TimeoutError:
         return
 

@@ -110,7 +110,10 @@ class Bus:
         try:
             await ensure_stream(client.jetstream())
             with dedicated_connection() as connection:
-                while len(self.injected) < ON_THE_BUS or not late_is_over():
+                is_over = False
+                while not is_over:
+                    # Asked before the last round, which orders what was the last to commit.
+                    is_over = len(self.injected) >= ON_THE_BUS and late_is_over()
                     events = await asyncio.to_thread(self._write_and_order, connection)
                     for message in self._mangled(events):
                         await client.publish(subject_of(message.event.event_type), encode(message))

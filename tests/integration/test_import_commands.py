@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.errors import StoreUnavailable
 from ledger.importing import run as importing
+from ledger.subjects.texts import open_all
 from tests.api_world import new_id
 from tests.ledger_world import history, new_account, rows, scalar, table_sizes
 from tests.servers import REPOSITORY
@@ -91,9 +92,8 @@ def test_a_csv_file_does_what_the_same_commands_do_elsewhere(tmp_path: Path) -> 
     assert found[2]["idempotency_key"] == f"{one}-rent"
     assert found[3]["balances"][two]["balance"] == "3.50"
     assert (balance(one), balance(two)) == (7_50, 3_50)
-    assert rows(
-        "SELECT data->>'description', metadata->>'actor' FROM events WHERE aggregate_id = %s AND version = 3", one
-    ) == [('Rent "June"', "importer")]
+    ((data, actor),) = rows("SELECT data, metadata->>'actor' FROM events WHERE aggregate_id = %s AND version = 3", one)
+    assert (open_all([data])[0]["description"], actor) == ('Rent "June"', "importer")
 
 
 def test_lines_that_say_the_same_are_as_many_commands_wherever_they_stand(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from chronicle.roles import Role
-from ledger.domain.commands import CreateAccount, Deposit, Transfer
+from ledger.domain.commands import Command, CreateAccount, Deposit, Transfer
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Rejected, Submission
 from ledger.store.hashing import leaf_hash
@@ -24,16 +24,22 @@ def auditor(database: None) -> Client:
     return client_with(Role.AUDITOR)
 
 
-def room_for_description() -> int:
-    """Return how long the description of ann's next deposit may be: the entry is its only part that varies."""
-    (outcome,) = execute([Submission(Deposit("ann", Decimal(1)), actor="tester")], dry_run=True)
+def correlated(command: Command, length: int = 1) -> Submission:
+    """Return a submission with a correlation_id of a length: text that stands in the entry as it is."""
+    return Submission(command, actor="tester", correlation_id="x" * length)
+
+
+def room() -> int:
+    """Return how long the correlation_id of ann's next deposit may be."""
+    (outcome,) = execute([correlated(Deposit("ann", Decimal(1)))], dry_run=True)
     assert isinstance(outcome, Accepted)
-    return ENTRY_BYTES_MAX - len(canonical_bytes(outcome.events[0]))
+    return ENTRY_BYTES_MAX - len(canonical_bytes(outcome.events[0])) + 1
 
 
 def test_an_entry_as_long_as_two_bytes_can_say_is_written_and_served(auditor: Client) -> None:
     submit(CreateAccount("ann", "Ann", "USD"))
-    submit(Deposit("ann", Decimal(1), "x" * room_for_description()))
+    (outcome,) = execute([correlated(Deposit("ann", Decimal(1)), room())])
+    assert isinstance(outcome, Accepted)
     sign()
     bundle = auditor.get("/log/tile/entries/000.p/2").content
     (first,) = struct.unpack(">H", bundle[:2])
@@ -45,14 +51,15 @@ def test_an_entry_as_long_as_two_bytes_can_say_is_written_and_served(auditor: Cl
 
 def test_one_byte_more_is_refused_and_leaves_no_trace_on_what_comes_with_it() -> None:
     submit(CreateAccount("ann", "Ann", "USD", Decimal(9)), CreateAccount("bob", "Bob", "USD"))
-    room = room_for_description()
-    commands = [
-        Deposit("ann", Decimal(1)),
-        Deposit("ann", Decimal(1), "x" * (room + 1)),
-        Transfer("ann", "bob", Decimal(1), "x" * (room + 1)),
-        Deposit("ann", Decimal(1)),
-    ]
-    first, *refused, last = execute([Submission(command, actor="tester") for command in commands])
+    too_long = room() + 1
+    first, *refused, last = execute(
+        [
+            correlated(Deposit("ann", Decimal(1))),
+            correlated(Deposit("ann", Decimal(1)), too_long),
+            correlated(Transfer("ann", "bob", Decimal(1)), too_long),
+            correlated(Deposit("ann", Decimal(1))),
+        ]
+    )
     for outcome in refused:
         assert isinstance(outcome, Rejected)
         assert (outcome.error.code, outcome.error.status) == ("event_too_large", 400)

@@ -206,13 +206,23 @@ def test_every_offered_command_can_be_carried_out_from_its_form(operator: Client
     holds = [hold_id for (hold_id,) in rows("SELECT data ->> 'hold_id' FROM events WHERE event_type = 'FundsHeld'")]
     for command_type, hold_id in zip(("capture-hold", "release-hold"), holds, strict=True):
         assert confirmed(operator, command_type, account_id=one, hold_id=hold_id).status_code == 302
-    assert {command_type for command_type, _ in order_of_events} | {"capture-hold", "release-hold"} == OFFERS.keys()
+    event_id = scalar("SELECT event_id FROM events WHERE aggregate_id = %s AND version = 3", one)
+    last = [
+        ("reverse", {"event_id": str(event_id), "reason": "Wrong account"}),
+        ("start-transfer", {"from_account_id": one, "to_account_id": other, "amount": "1"}),
+    ]
+    for command_type, given in last:
+        answer = confirmed(operator, command_type, **given)
+        assert answer.status_code == 302, text(answer)
+        assert "Accepted and recorded" in text(operator.get(answer["Location"]))
+    done = {command_type for command_type, _ in (*order_of_events, *last)}
+    assert done | {"capture-hold", "release-hold"} == OFFERS.keys()
 
 
 def test_forms_ask_for_the_fields_that_the_api_takes() -> None:
     for command_type in OFFERS:
         asked = {field.name for field in inputs(command_type, {}, {})}
-        assert asked == set(FORMS[command_type].serializer.fields) - {"expected_version"}
+        assert asked == set(FORMS[command_type].serializer.fields) - {"expected_version", "force"}
 
 
 @pytest.mark.parametrize("role", [Role.AUDITOR, None])

@@ -13,6 +13,7 @@ from auditor.jobs.start import register
 from auditor.jobs.work import REBUILD
 from auditor.models import Job
 from chronicle.roles import Role
+from ledger.models import JournalEntry
 from projections.models import Account, ParkedEvent
 from tests.api_world import new_user
 from tests.portal_world import BAKERY, signed_in, town
@@ -62,16 +63,17 @@ def test_two_rebuilds_of_one_projection_are_refused_and_of_two_are_not(administr
 
 
 def test_parked_events_are_shown_with_their_reason_and_tried_again(administrator: Client) -> None:
+    position = JournalEntry.objects.get(aggregate_id=BAKERY, version=1).position
     change_read_model(
         f"DELETE FROM accounts WHERE account_id = '{BAKERY}'",
         "INSERT INTO parked_events (projection, position, event_id, aggregate_id, event_type, command_id, is_cause,"
-        f" reason, attempts, parked_at) VALUES ('accounts', 1, gen_random_uuid(), '{BAKERY}', 'AccountCreated',"
+        f" reason, attempts, parked_at) VALUES ('accounts', {position}, gen_random_uuid(), '{BAKERY}', 'AccountCreated',"
         " gen_random_uuid(), true, 'DataError: out of range', 3, now())",
     )
     page = administrator.get(OPERATIONS)
     shown = text(page)
     assert "accounts : 1 event waits" in shown
-    assert f"1 AccountCreated {BAKERY} DataError: out of range 3" in shown
+    assert f"{position} AccountCreated {BAKERY} DataError: out of range 3" in shown
     fields = dict(
         re.findall(r'type="hidden" name="(action|_selected_action|index)" value="([^"]+)"', page.content.decode())
     )

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("clean_stores")
 
 
 @pytest.fixture
-def _parked() -> None:
+def _parked(clean_stores: None) -> None:
     a_history_with_poison()
     with poisonous(transactions), poisonous(postings), projector():
         wait_until_applied()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import random
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 
-from ledger.domain.commands import PlaceHold
 from ledger.domain.instants import format_instant
 from ledger.store import journal
+from projections.consistency.spill import Spill
+from tests.every_command import RandomCommands, open_in_two_currencies
 from tests.read_world import (
     change_read_model,
     open_accounts,
     order_everything,
     projector,
     random_commands,
-    read_model,
     relay,
     submit,
     wait_until_applied,
@@ -37,8 +37,9 @@ def call(*arguments: str) -> tuple[int, str]:
 
 @pytest.fixture
 def books(clean_stores: None) -> int:
-    submit(*random_commands(open_accounts(6), 80))
-    submit(PlaceHold("acc-1", Decimal(1)))
+    commands = RandomCommands(open_in_two_currencies(6), random.Random(3))
+    for _ in range(8):
+        commands.execute(40)
     head = order_everything()
     with projector():
         wait_until_applied()
@@ -53,39 +54,103 @@ def test_right_books_have_no_difference(books: int) -> None:
 
 
 ONE_LINE = "position = (SELECT max(position) FROM transactions WHERE account_id = 'acc-1')"
-WRONG = {
-    "accounts: account acc-1": "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-1'",
-    "accounts: account acc-2": "UPDATE accounts SET status = 'frozen' WHERE account_id = 'acc-2'",
-    "accounts: account acc-3": "DELETE FROM accounts WHERE account_id = 'acc-3'",
-    "accounts: account ghost": "INSERT INTO accounts (account_id, owner_name, currency, status, balance_minor, "
-    "held_minor, overdraft_limit_minor, version, opened_at, updated_at, position) "
-    "VALUES ('ghost', 'g', 'USD', 'active', 0, 0, 0, 1, now(), now(), 1)",
-    "transactions: event": f"DELETE FROM transactions WHERE {ONE_LINE}",
-    "postings: event": f"UPDATE postings SET amount_minor = amount_minor * 2 WHERE NOT is_external AND {ONE_LINE}",
-    "postings: command": "DELETE FROM postings WHERE posting_id IN "
-    "(SELECT min(posting_id) FROM postings WHERE is_external)",
-    "daily_balances: day": "UPDATE daily_balances SET credits_minor = credits_minor + 1 WHERE account_id = 'acc-1'",
-    "trial_balance: currency USD": "UPDATE trial_balance SET external_minor = 0 WHERE currency = 'USD'",
-    "transfers: open hold": "UPDATE transfers SET status = 'released' WHERE kind = 'hold'",
-    "activity: event type AccountCreated": "DELETE FROM activity WHERE event_type = 'AccountCreated'",
-    "transfers: position": "UPDATE checkpoints SET position = position + 1 WHERE projection = 'transfers'",
-}
+A_MOVE = "transfer_id = (SELECT min(transfer_id) FROM transfers WHERE kind <> 'hold')"
+AN_OPEN_HOLD = "transfer_id = (SELECT min(transfer_id) FROM transfers WHERE status = 'held')"
+A_CLOSED_HOLD = "transfer_id = (SELECT min(transfer_id) FROM transfers WHERE status = 'captured')"
+# What is to be named, and what is wrong then.
+WRONG = [
+    ("accounts: account acc-1", "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-1'"),
+    ("accounts: account acc-2", "UPDATE accounts SET owner_name = 'Nobody' WHERE account_id = 'acc-2'"),
+    ("accounts: account acc-2", "UPDATE accounts SET held_minor = held_minor + 1 WHERE account_id = 'acc-2'"),
+    ("accounts: account acc-2", "UPDATE accounts SET updated_at = now() WHERE account_id = 'acc-2'"),
+    ("accounts: account acc-3", "DELETE FROM accounts WHERE account_id = 'acc-3'"),
+    ("accounts: account ghost", "INSERT INTO accounts (account_id, owner_name, currency, status, balance_minor, "
+     "held_minor, overdraft_limit_minor, version, opened_at, updated_at, position) "
+     "VALUES ('ghost', 'g', 'USD', 'active', 0, 0, 0, 1, now(), now(), 1)"),
+    ("transactions: event", f"DELETE FROM transactions WHERE {ONE_LINE}"),
+    ("transactions: event", f"UPDATE transactions SET kind = 'gift' WHERE {ONE_LINE}"),
+    ("transactions: event", f"UPDATE transactions SET description = 'else' WHERE {ONE_LINE}"),
+    ("transactions: event", f"UPDATE transactions SET effective_at = now() WHERE {ONE_LINE}"),
+    ("transactions: event 1:", "INSERT INTO transactions SELECT 1, gen_random_uuid(), account_id, version, kind, "
+     "amount_minor, balance_minor, currency, counter_account, transfer_id, description, recorded_at, effective_at "
+     f"FROM transactions WHERE {ONE_LINE}"),
+    ("postings: posting", f"UPDATE postings SET amount_minor = amount_minor * 2 WHERE NOT is_external AND {ONE_LINE}"),
+    ("postings: posting", f"UPDATE postings SET account_id = 'acc-2' WHERE NOT is_external AND {ONE_LINE}"),
+    ("postings: command", "DELETE FROM postings WHERE posting_id IN "
+     "(SELECT min(posting_id) FROM postings WHERE is_external)"),
+    ("daily_balances: day acc-1", "UPDATE daily_balances SET credits_minor = credits_minor + 1 "
+     "WHERE account_id = 'acc-1'"),
+    ("daily_balances: day external:USD", "UPDATE daily_balances SET postings = 0 WHERE account_id = 'external:USD'"),
+    ("daily_balances: day acc-1 False 2001-01-01", "INSERT INTO daily_balances SELECT account_id, is_external, "
+     "currency, '2001-01-01', 1, 1, 2 FROM daily_balances WHERE account_id = 'acc-1' LIMIT 1"),
+    ("trial_balance: currency USD", "UPDATE trial_balance SET external_minor = 0 WHERE currency = 'USD'"),
+    ("trial_balance: currency USD", "UPDATE trial_balance SET credits_minor = 0 WHERE currency = 'USD'"),
+    ("trial_balance: currency EUR", "INSERT INTO trial_balance SELECT 'EUR', 0, 0, 0, 0, 0, 1"),
+    ("activity: of", "DELETE FROM activity WHERE event_type = 'AccountCreated'"),
+    ("activity: of", "UPDATE activity SET amount_minor = 1 WHERE event_type = 'FundsHeld'"),
+    ("AccountFrozen GBP", "INSERT INTO activity SELECT '2001-01-01', 'AccountFrozen', 'GBP', 1, 1"),
+    ("transfers: transfer", f"DELETE FROM transfers WHERE {A_MOVE}"),
+    ("transfers: transfer", f"UPDATE transfers SET to_account_id = 'acc-9' WHERE {A_MOVE}"),
+    ("transfers: transfer", f"UPDATE transfers SET events = '[]' WHERE {A_MOVE}"),
+    ("transfers: transfer", f"UPDATE transfers SET amount_minor = 1 + amount_minor WHERE {A_MOVE}"),
+    ("transfers: transfer", f"UPDATE transfers SET status = 'captured' WHERE {AN_OPEN_HOLD}"),
+    ("transfers: transfer", f"UPDATE transfers SET expires_at = now() WHERE {AN_OPEN_HOLD}"),
+    ("transfers: transfer", f"UPDATE transfers SET moved_minor = 0 WHERE {A_CLOSED_HOLD}"),
+    ("transfers: transfer", f"DELETE FROM transfers WHERE {A_CLOSED_HOLD}"),
+    ("transfers: transfer ghost", "INSERT INTO transfers SELECT 'ghost', kind, from_account_id, to_account_id, "
+     "amount_minor, moved_minor, currency, description, status, expires_at, events, recorded_at, position, "
+     f"updated_at, updated_position FROM transfers WHERE {A_MOVE}"),
+    ("transfers: position", "UPDATE checkpoints SET position = position + 1 WHERE projection = 'transfers'"),
+    ("search: account acc-4", "DELETE FROM search_entries WHERE reference = 'acc-4'"),
+    ("search: account acc-4", "UPDATE search_entries SET text = 'x' WHERE reference = 'acc-4'"),
+    ("search: description rent", "DELETE FROM search_entries WHERE reference = 'rent'"),
+    ("search: description rent", "UPDATE search_entries SET position = position + 1 WHERE reference = 'rent'"),
+    ("search: description ghost", "INSERT INTO search_entries VALUES ('description', 'ghost', 'ghost', 7)"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("named", WRONG)
-def test_a_wrong_row_is_found_and_named(named: str, books: int) -> None:
-    before = read_model("SELECT count(*) FROM transactions")
-    assert before > [(0,)]
-    change_read_model(WRONG[named])
+@pytest.mark.parametrize(("named", "change"), WRONG)
+def test_a_wrong_row_is_found_and_named(named: str, change: str, books: int) -> None:
+    change_read_model(change)
     code, printed = call()
     assert code == 1
     assert named in printed
 
 
-def test_one_account_is_compared_alone(books: int) -> None:
-    change_read_model("UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-2'")
-    assert call("--account", "acc-1")[0] == 0
-    assert call("--account", "acc-2")[0] == 1
+OF_ONE_ACCOUNT = {
+    "accounts": "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-2'",
+    "daily_balances": "UPDATE daily_balances SET postings = 0 WHERE account_id = 'acc-2'",
+    "transactions": "UPDATE transactions SET kind = 'gift' WHERE account_id = 'acc-2'",
+    "postings": "UPDATE postings SET amount_minor = 0 WHERE account_id = 'acc-2'",
+    "transfers": "UPDATE transfers SET status = 'lost' WHERE from_account_id = 'acc-2' AND kind = 'hold'",
+    "search": "DELETE FROM search_entries WHERE reference = 'acc-2'",
+}
+
+
+@pytest.mark.parametrize("projection", OF_ONE_ACCOUNT)
+def test_one_account_is_compared_alone(projection: str, books: int) -> None:
+    change_read_model(OF_ONE_ACCOUNT[projection])
+    assert call("--account", "acc-3")[0] == 0
+    code, printed = call("--account", "acc-2")
+    assert code == 1
+    assert {line.split(":")[0] for line in printed.splitlines()} == {projection}
+
+
+def test_every_difference_is_named_each_in_a_line(books: int) -> None:
+    change_read_model("UPDATE accounts SET status = 'lost'", "DELETE FROM transfers", "TRUNCATE search_entries")
+    _, printed = call()
+    lines = printed.splitlines()
+    assert len([line for line in lines if line.startswith("accounts:")]) == 6
+    assert len(lines) == len(set(lines)) > 20
+    assert not any("transactions" in line for line in lines)
+
+
+def test_what_does_not_fit_into_memory_is_compared_all_the_same(books: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spill.__init__, "__defaults__", (2,))
+    monkeypatch.setattr(journal, "READ_BATCH", 7)
+    assert call()[0] == 0
+    change_read_model("UPDATE accounts SET held_minor = 9 WHERE account_id = 'acc-5'")
+    assert "account acc-5" in call()[1]
 
 
 def test_a_working_projector_does_not_disturb_the_comparison() -> None:

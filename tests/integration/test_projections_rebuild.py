@@ -8,8 +8,9 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from projections import rebuild
+from projections import rebuild, selectors
 from projections.connection import read_model_connection
+from projections.models import Transaction
 from projections.projection import by_name
 from tests.read_world import (
     assert_read_model_is_right,
@@ -210,3 +211,21 @@ def test_the_rebuilt_tables_have_the_indexes_a_migration_makes() -> None:
     assert [name for (name,) in read_model(indexes) if "_uniq" not in name] == [
         name for (name,) in before if "_uniq" not in name
     ]
+
+
+def test_a_switch_does_not_come_between_a_snapshot_and_what_is_read_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the new tables would be read as they were before their last rows were committed."""
+    ids = a_built_read_model()
+    monkeypatch.setattr(rebuild, "SWITCH_ATTEMPTS_MAX", 1)
+    submit(*random_commands(ids, 10, seed=9))
+    head = order_everything()
+    with projector():
+        wait_until_applied()
+    with selectors.snapshot("transactions"):
+        assert selectors.checkpoint_position("transactions") == head  # the snapshot is taken now
+        code, printed = call("transactions")
+        assert (code, "never free" in printed) == (1, True)
+        last = Transaction.objects.order_by("-position").first()
+        assert last is not None
+        assert last.position > head - 3
+    assert call("transactions")[0] == 0

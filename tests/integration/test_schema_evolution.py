@@ -62,7 +62,7 @@ def _value(value: Any) -> Any:
 def test_the_rows_are_those_of_an_older_schema() -> None:
     events = stored()["events"]
     assert {event["schema_version"] for event in events} == {1}
-    assert MoneyDeposited.schema_version == MoneyWithdrawn.schema_version == 2
+    assert MoneyDeposited.schema_version == MoneyWithdrawn.schema_version > 1
     assert not any("exchange_rate" in event["data"] for event in events)
     assert not any("holds" in event["state"] for event in events)
 
@@ -101,7 +101,7 @@ def test_new_commands_go_on_from_old_states(old_release: dict[str, Any]) -> None
     held = accepted(PlaceHold("old-ann", Decimal(70)))
     assert rejected(Withdraw("old-ann", Decimal(4))).error.code == "insufficient_funds"
     moved = accepted(Transfer("old-bob", "old-ann", Decimal(6)))
-    assert [event.schema_version for event in moved.events] == [2, 2]
+    assert {event.schema_version for event in moved.events} == {MoneyWithdrawn.schema_version}
     assert held.events[0].state["held_minor"] == 70_00
     sign()
     call_command("verify_ledger", "--semantic")
@@ -133,7 +133,7 @@ def test_old_history_is_projected_and_shown_and_what_was_not_ordered_yet_is_orde
             ("deposit", "10.00"), ("withdrawal", "-4.00"), ("transfer_in", "30.00"),
         ]  # fmt: skip
         shown = ok(get(auditor, "events", aggregate_id="old-bob"))["events"]
-        assert [event["schema_version"] for event in shown] == [1, 1, 1, 2]
+        assert [event["schema_version"] for event in shown] == [1, 1, 1, MoneyDeposited.schema_version]
         (row,) = (r for r in old_release["events"] if (r["aggregate_id"], r["version"]) == ("old-bob", 2))
         assert shown[1]["data"] == row["data"], "an event is shown as it was written"
         assert shown[1]["hash"] == row["hash"].removeprefix("\\x")

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
-from itertools import count
+from itertools import pairwise
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.engine.execute import execute
-from ledger.engine.submission import Submission
 from ledger.store import event_store, history, journal
-from projections import steps, time_travel
+from projections import selectors, steps, time_travel
 from projections.money import movements
 from projections.time_travel import Cut
+from tests.every_command import RandomCommands, open_in_two_currencies
 from tests.read_world import (
     open_accounts,
     order_everything,
     projector,
-    random_commands,
     relay,
     submit,
     wait_until_applied,
@@ -36,27 +38,28 @@ AHEAD = timedelta(days=1)
 
 
 def a_history() -> None:
-    ids = open_accounts(6)
-    submit(*random_commands(ids, 60))
+    ids = open_in_two_currencies(6)
+    commands = RandomCommands(ids, random.Random(4))
+    commands.execute(60)
     order_everything()
     opened = journal.read(0)[0].event.recorded_at
-    for number, command in enumerate(random_commands(ids, 20, seed=2)):
+    for number, submission in enumerate(commands.submissions(30)):
         # Some count for earlier than they were written down.
-        execute(
-            [Submission(command, actor="tester", effective_at=opened + number * MICROSECOND if number % 2 else None)]
-        )
+        effective_at = opened + number * MICROSECOND if number % 2 else None
+        execute([replace(submission, effective_at=effective_at)])
     order_everything()
     with projector():
         wait_until_applied()
 
 
 def folded(cut: Cut) -> dict[str, int]:
-    """Return the balances at a cut, the slow way."""
+    """Return the balances at a cut, the slow way. A command is in when its last event is."""
     balances: dict[str, int] = defaultdict(int)
     for movement in movements(journal.read(0)):
-        event = movement.sequenced.event
+        event, sequenced = movement.sequenced.event, movement.sequenced
+        last = sequenced.position - sequenced.command_index + sequenced.command_size - 1
         if (
-            (cut.position is None or movement.sequenced.position <= cut.position)
+            (cut.position is None or last <= cut.position)
             and (cut.recorded_at is None or event.recorded_at <= cut.recorded_at)
             and (cut.effective_at is None or event.effective_at <= cut.effective_at)
         ):
@@ -78,9 +81,19 @@ def test_every_cut_is_what_folding_the_event_store_gives() -> None:
         ):  # fmt: skip
             books = time_travel.books(cut)
             assert {b.account_id: b.balance_minor for b in books.balances} == folded(cut), cut
-            is_whole_command = cut.position is None or sequenced.command_index + 1 == sequenced.command_size
-            if is_whole_command:
-                assert all(total.accounts_minor + total.external_minor == 0 for total in books.totals), cut
+            assert all(total.accounts_minor + total.external_minor == 0 for total in books.totals), cut
+            assert sum(total.accounts for total in books.totals) == len(books.balances)
+
+
+def test_the_difference_of_two_cuts_is_that_of_their_books() -> None:
+    a_history()
+    instants = [sequenced.event.recorded_at for sequenced in journal.read(0)[::9]]
+    for early, late in pairwise(instants):
+        one, other = Cut(recorded_at=early), Cut(recorded_at=late)
+        found = time_travel.difference(one, other)
+        assert found.changes == time_travel.changes(time_travel.books(one), time_travel.books(other))
+        assert found.total == len(found.changes)
+        assert time_travel.difference(one, one).changes == []
 
 
 def test_before_the_first_event_the_books_are_empty_and_final() -> None:
@@ -114,17 +127,16 @@ def test_a_final_answer_never_changes_while_writers_run(monkeypatch: pytest.Monk
     # So that answers become final while the test runs: nothing commits half a second after its recorded_at.
     monkeypatch.setattr(event_store, "FINAL_AFTER", timedelta(seconds=0.5))
     monkeypatch.setattr(history, "FINAL_AFTER", timedelta(seconds=0.5))
-    ids = open_accounts(6)
+    ids = open_in_two_currencies(6)
     stop = threading.Event()
 
     def write(number: int) -> None:
-        for seed in count(number * 1000):
-            if stop.is_set():
-                return
-            submit(*random_commands(ids, 4, seed))
+        commands = RandomCommands(ids, random.Random(number))
+        while not stop.is_set():
+            commands.execute(4)
 
-    answers: dict[Cut, tuple[object, ...]] = {}
-    final_twice = 0
+    answers: dict[Question, object] = {}
+    final_twice: Counter[str] = Counter()
     with relay(), projector():
         writers = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
         for writer in writers:
@@ -132,26 +144,55 @@ def test_a_final_answer_never_changes_while_writers_run(monkeypatch: pytest.Monk
         try:
             deadline = datetime.now(UTC) + timedelta(seconds=6)
             while datetime.now(UTC) < deadline:
-                now = datetime.now(UTC)
-                for cut in [*answers, *(Cut(recorded_at=now - timedelta(seconds=age)) for age in (0.2, 0.5, 0.6, 1))]:
-                    books = time_travel.books(cut)
-                    said = (tuple(books.balances), tuple(books.totals))
-                    if cut in answers:
-                        assert said == answers[cut], cut
-                        final_twice += 1
-                    elif books.is_final and len(answers) < 20:
-                        answers[cut] = said
+                for question in [*answers, *questions(ids)]:
+                    said, is_final = question.answer()
+                    if question in answers:
+                        assert said == answers[question], question
+                        final_twice[question.what] += 1
+                    elif is_final and len(answers) < 40:
+                        answers[question] = said
         finally:
             stop.set()
             for writer in writers:
                 writer.join()
         order_everything()
         wait_until_applied()
-        for cut, said in answers.items():
-            books = time_travel.books(cut)
-            assert (tuple(books.balances), tuple(books.totals)) == said
-    assert len(answers) > 3, "answers became final while writers ran"
-    assert final_twice > 10, "and were asked for again"
+        for question, said in answers.items():
+            assert question.answer() == (said, True)
+    assert len(answers) > 6, "answers became final while writers ran"
+    assert set(final_twice) == {"books", "difference", "account"}, "and were asked for again"
+
+
+@dataclass(frozen=True)
+class Question:
+    what: str
+    cut: Cut
+    account_id: str = ""
+
+    def answer(self) -> tuple[object, bool]:
+        """Return what is said, and whether that is final."""
+        if self.what == "books":
+            books = time_travel.books(self.cut)
+            return (tuple(books.balances), tuple(books.totals)), books.is_final
+        if self.what == "difference":
+            difference = time_travel.difference(self.cut, Cut(position=20))
+            return tuple(difference.changes), difference.is_final
+        assert self.cut.recorded_at is not None
+        step = steps.step_at(self.account_id, self.cut.recorded_at)
+        # The step after is news, not a part of what was.
+        return (step.before, step.event), step.is_final
+
+
+def questions(ids: list[str]) -> Iterator[Question]:
+    now, reached = datetime.now(UTC), selectors.checkpoint_position("postings")
+    for age_s in (0.2, 0.5, 0.6, 1):
+        instant = now - timedelta(seconds=age_s)
+        yield Question("books", Cut(recorded_at=instant))
+        yield Question("books", Cut(recorded_at=instant, effective_at=instant - timedelta(seconds=0.3)))
+        yield Question("difference", Cut(recorded_at=instant))
+        yield Question("account", Cut(recorded_at=instant), ids[now.microsecond % len(ids)])
+    yield Question("books", Cut(position=reached))
+    yield Question("books", Cut(position=reached + 5))
 
 
 def test_the_difference_between_two_instants_names_the_accounts() -> None:

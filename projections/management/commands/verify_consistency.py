@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from chronicle.processes import CHECK_FAILED, USAGE
 from ledger.domain.instants import parse_instant
-from projections import consistency
+from projections.consistency import run
 
 
 class Command(BaseCommand):
@@ -38,7 +38,7 @@ class Command(BaseCommand):
                 reached = position
                 bar.update(task, completed=position, total=up_to)
 
-            for finding in consistency.check(progress, options["account"], since):
+            for finding in run.check(progress, options["account"], since):
                 found += 1
                 self.stdout.write(str(finding))
         if found:

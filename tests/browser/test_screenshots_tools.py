@@ -1,0 +1,60 @@
+"""Takes the pictures of the portal's tools in docs/screenshots/: `make screenshots`."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.live_system import LiveSystem
+from tests.browser.money import settled
+from tests.browser.test_portal_integrity import signed_up_to
+from tests.browser.test_screenshots import BYTES_MAX, FOLDER
+from tests.read_world import wait_until_applied
+from tests.servers import run_manage
+
+pytestmark = [pytest.mark.screenshots, pytest.mark.timeout(600)]
+COMMANDS = 400
+ACCOUNT = "demo-001-bakery"
+LOOKS = [("light", DESKTOP, "light"), ("dark", DESKTOP, "dark"), ("phone", PHONE, "light")]
+SHOTS = [
+    ("integrity", "auditor", "/admin/integrity/"),
+    ("proof", "auditor", "/admin/integrity/event/?event=77"),
+    ("findings", "auditor", "/admin/auditor/finding/"),
+    ("export", "auditor", f"/admin/exports/new/?list=projections.transaction&account_id={ACCOUNT}"),
+    ("commands", "operator", "/admin/commands/"),
+    ("command", "operator", f"/admin/commands/transfer/?from_account_id={ACCOUNT}"),
+    ("operations", "admin", "/admin/operations/"),
+]
+
+
+def test_screenshots_of_the_tools(open_page: OpenPage, live_system: LiveSystem) -> None:
+    run_manage("simulate_traffic", "--commands", str(COMMANDS))
+    head = settled()
+    wait_until_applied(head)
+    signed_up_to(head)
+    _verify_and_mark(open_page("/admin/integrity/"))
+    for look, viewport, scheme in LOOKS:
+        for name, who, address in SHOTS:
+            page = open_page(address, who=who, viewport=viewport, color_scheme=scheme)
+            page.wait_for_load_state("networkidle")
+            if name == "operations":
+                expect(page.locator("[data-state=live]")).to_be_visible()
+            path = FOLDER / f"{name}-{look}.png"
+            page.screenshot(path=path, animations="disabled")
+            assert path.stat().st_size < BYTES_MAX, f"{path.name} is too large for the repository"
+            page.context.close()
+
+
+def _verify_and_mark(page: Page) -> None:
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.get_by_text("No fault found").first).to_be_visible()
+    for note, state in (
+        ("Paid twice on one day; the baker is asked.", "Open"),
+        ("A refund, see invoice 77.", "Explained"),
+    ):
+        page.goto(f"/admin/findings/new/?kind=account&subject={ACCOUNT}")
+        page.get_by_label("Note").fill(note)
+        page.get_by_label("State").select_option(state)
+        page.get_by_role("button", name="Save the finding").click()
+        expect(page.get_by_text("What happened so far")).to_be_visible()
