@@ -9,21 +9,28 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.domain.commands import Deposit, Transfer
+from ledger.store.recorded import RecordedEvent
 from projections.projection import Batch, Cursor
 from tests.read_world import open_accounts, order_everything, random_commands, read_model, submit
 
-POISON = "poison"
+# A cent: every other amount is of whole units. By its description it cannot be told, because that is sealed.
+POISON = Decimal("0.01")
+
+
+def is_poison(event: RecordedEvent) -> bool:
+    """Tell the side of the transfer that a projection cannot digest."""
+    data = event.data
+    return event.event_type == "MoneyWithdrawn" and (data["currency"], data["amount_minor"]) == ("USD", 1)
 
 
 @contextmanager
 def poisonous(module: Any) -> Iterator[None]:
-    """Give a projection a bug: it cannot take a withdrawal whose description says poison."""
+    """Give a projection a bug: it cannot take a withdrawal of a cent."""
     healthy, is_there = module.PROJECTION, True
 
     def apply(cursor: Cursor, batch: Batch) -> None:
         for sequenced in batch.events:
-            event = sequenced.event
-            if is_there and event.event_type == "MoneyWithdrawn" and event.data["description"] == POISON:
+            if is_there and is_poison(sequenced.event):
                 raise ValueError("cannot digest this")
         healthy.apply(cursor, batch)
 
@@ -45,7 +52,7 @@ def a_history_with_poison() -> list[str]:
     ids = open_accounts(8)
     usd = [id_ for number, id_ in enumerate(ids) if number % 4 < 2]
     submit(*random_commands(ids, 50))
-    submit(Transfer(usd[0], usd[1], Decimal(1), POISON))
+    submit(Transfer(usd[0], usd[1], POISON))
     submit(*random_commands(ids, 50, seed=2))
     submit(Deposit(usd[0], Decimal(5)), Deposit(usd[1], Decimal(5)))
     order_everything()

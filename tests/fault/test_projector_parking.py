@@ -12,10 +12,9 @@ from django.core.management import call_command
 
 from ledger.domain.commands import Deposit
 from ledger.store import journal
-from ledger.subjects.texts import open_events
 from projections import accounts, activity, money, postings, transactions
 from projections.money import MOVES_MONEY
-from tests.poison_world import POISON, a_history_with_poison, parked, poisonous
+from tests.poison_world import a_history_with_poison, is_poison, parked, poisonous
 from tests.read_world import (
     WRONG_BOOKS,
     assert_read_model_is_right,
@@ -38,8 +37,8 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
 ) -> None:
     name = projection.PROJECTION.name
     usd = a_history_with_poison()
-    events = open_events(journal.read(0))
-    cause = next(s for s in events if s.event.data.get("description") == POISON)
+    events = journal.read(0)
+    cause = next(s for s in events if is_poison(s.event))
     with poisonous(projection), projector():
         wait_until_applied()
         # Everything after it on its account, with all of the same command; nothing else.
