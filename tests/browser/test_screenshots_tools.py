@@ -36,7 +36,8 @@ def test_screenshots_of_the_tools(open_page: OpenPage, live_system: LiveSystem) 
     _verify_and_mark(open_page("/admin/integrity/"))
     for look, viewport, scheme in LOOKS:
         for name, who, address in SHOTS:
-            page = open_page(address, who=who, viewport=viewport, color_scheme=scheme)
+            page = open_page("/admin/", who=who, viewport=viewport, color_scheme=scheme)
+            page.goto(address)
             page.wait_for_load_state("networkidle")
             if name == "operations":
                 expect(page.locator("[data-state=live]")).to_be_visible()
