@@ -38,3 +38,17 @@ SELECT position FROM journal
 WHERE aggregate_id = %(aggregate_id)s AND %(event_type)s::text IN ('', event_type)
 ORDER BY version DESC LIMIT 1 OFFSET %(skipped)s
 """
+
+# An account's balance over time: every event of a short history, and probes of a long one.
+BALANCES_BY_VERSION = """
+SELECT recorded_at, (state->>'balance_minor')::bigint, version
+FROM events WHERE aggregate_id = %(account_id)s ORDER BY version LIMIT %(limit)s
+"""
+BALANCES_AT = """
+SELECT wanted.at, (e.state->>'balance_minor')::bigint, e.version
+FROM unnest(%(instants)s::timestamptz[]) AS wanted(at)
+CROSS JOIN LATERAL (
+    SELECT state, version FROM events WHERE aggregate_id = %(account_id)s AND recorded_at <= wanted.at
+    ORDER BY recorded_at DESC, version DESC LIMIT 1
+) AS e ORDER BY wanted.at
+"""

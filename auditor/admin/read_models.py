@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -19,20 +20,19 @@ from auditor.admin.formats import (
     column,
     instant_column,
     link,
-    list_link,
-    live_link,
     money,
     money_column,
     short_id,
+    status_badge,
 )
+from auditor.pages.account import account
+from auditor.pages.time_travel import time_travel
 from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 
 FOUND_MAX = 500  # accounts that one search shows
-STATEMENT_LINES = 10  # of the newest transactions on an account's own page
-TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger"}
 
-_status = column("Status", lambda row: badge(row.status, TONE_BY_STATUS.get(row.status, "plain")))
+_status = column("Status", lambda row: status_badge(row.status))
 _kind = column("Kind", lambda line: badge(line.kind.replace("_", " ")))
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _side = column("Side", lambda posting: badge("outside" if posting.is_external else "account"))
@@ -56,22 +56,9 @@ class AccountAdmin(ReadOnlyAdmin):
     search_help_text = "Part of an id or an owner's name"
     hint = "The latest state of each account."
     list_filter = (CurrencyFilter,)
-    change_form_after_template = "auditor/statement.html"
     list_display = (
         "account_id", "owner_name", money_column("balance_minor", "Balance"), _AVAILABLE, _status,
         "version", instant_column("updated_at", "Last event at (UTC)"),
-    )  # fmt: skip
-    detail = (
-        (
-            "Account",
-            (
-                ("account_id", "owner_name"), (_status, "version"),
-                (money_column("balance_minor", "Balance"), _AVAILABLE),
-                (money_column("held_minor", "Held"), money_column("overdraft_limit_minor", "Overdraft limit")),
-                (instant_column("opened_at", "Opened at (UTC)"), instant_column("updated_at", "Last event at (UTC)")),
-                (_position,),
-            ),
-        ),
     )  # fmt: skip
 
     def get_search_results(
@@ -84,35 +71,18 @@ class AccountAdmin(ReadOnlyAdmin):
         found = list(entries.values_list("reference", flat=True)[:FOUND_MAX])
         return queryset.filter(account_id__in=found), False
 
-    def subject(self, obj: Account) -> tuple[str, str]:
-        return (access_log.ACCOUNT, obj.account_id)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self.own_page(request, object_id, account)
 
-    def related(self, obj: Account) -> list[SafeString]:
-        account_id = obj.account_id
-        return [
-            list_link("projections_transaction", "Transactions", account_id=account_id),
-            list_link("projections_transfer", "Transfers out", from_account_id=account_id),
-            list_link("projections_transfer", "Transfers in", to_account_id=account_id),
-            list_link("ledger_event", "Events", aggregate_id=account_id),
-            list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
-            live_link(account_id),
-        ]
+    def time_travel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.own_page(request, object_id, time_travel)
 
-    def page_context(self, obj: Account) -> dict[str, Any]:
-        newest = Transaction.objects.filter(account_id=obj.account_id).order_by("-position")[:STATEMENT_LINES]
-        lines = [
-            {
-                "at": _recorded_at(line),
-                "kind": _kind(line),
-                "counter_account": account_link(line.counter_account),
-                "description": line.description,
-                "amount": _signed_amount(line),
-                "balance": money(line.balance_minor, line.currency),
-                "position": _position(line),
-            }
-            for line in newest
-        ]
-        return {**super().page_context(obj), "statement": lines}
+    def get_urls(self) -> list[URLPattern]:
+        travel = self.admin_site.admin_view(self.time_travel_view)
+        # Before Django's own, whose last pattern takes every address.
+        return [path("<path:object_id>/time-travel/", travel, name="time_travel"), *super().get_urls()]
 
 
 @admin.register(Transaction)
