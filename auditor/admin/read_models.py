@@ -25,8 +25,8 @@ from auditor.admin.formats import (
     short_id,
     status_badge,
 )
-from auditor.pages.account import account
-from auditor.pages.time_travel import time_travel
+from auditor.past.account import account
+from auditor.past.time_travel import time_travel
 from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auditor import sql
-from auditor.pages.instants import microseconds
+from auditor.past.instants import microseconds
 from ledger.store.connection import connection, translated
 
 POINTS_MAX = 240  # more than a chart has room for

@@ -18,12 +18,12 @@ from django.urls import reverse
 
 from auditor import access_log
 from auditor.admin.formats import anchor, event_badge, instant, link, money
-from auditor.pages.account import chart, summary
-from auditor.pages.differences import field_differences
-from auditor.pages.frame import not_found, page, part, reads_the_stores
-from auditor.pages.history import balance_history
-from auditor.pages.instants import HELP, MICROSECOND, InstantField, microseconds
-from auditor.pages.life import Life, life_of, positions_of
+from auditor.past.account import chart, summary
+from auditor.past.differences import field_differences
+from auditor.past.frame import not_found, page, part, reads_the_stores
+from auditor.past.history import balance_history
+from auditor.past.instants import HELP, MICROSECOND, InstantField, microseconds
+from auditor.past.life import Life, life_of, positions_of
 from ledger.domain.account import from_state
 from ledger.domain.instants import format_instant
 from ledger.store.recorded import RecordedEvent

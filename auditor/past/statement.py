@@ -15,7 +15,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from auditor.pages.instants import InstantField
+from auditor.past.instants import InstantField
 from ledger.domain.currencies import decimals_of
 from projections.models import Transaction
 from projections.money import MOVES_MONEY

@@ -27,11 +27,11 @@ from auditor.admin.formats import (
     money,
     status_badge,
 )
-from auditor.pages.frame import not_found, page, reads_the_stores
-from auditor.pages.history import POINTS_MAX, balance_history
-from auditor.pages.instants import microseconds
-from auditor.pages.life import Life, life_of, positions_of
-from auditor.pages.statement import LINES, SCANNED_MAX, Statement, StatementForm, read_statement
+from auditor.past.frame import not_found, page, reads_the_stores
+from auditor.past.history import POINTS_MAX, balance_history
+from auditor.past.instants import microseconds
+from auditor.past.life import Life, life_of, positions_of
+from auditor.past.statement import LINES, SCANNED_MAX, Statement, StatementForm, read_statement
 from ledger.api.parameters import uuid_or_none
 from ledger.domain.account import Account
 from ledger.domain.currencies import decimals_of
