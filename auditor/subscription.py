@@ -11,7 +11,7 @@ import asyncio
 import structlog
 
 from auditor.feed import Feed
-from auditor.history import read_page
+from auditor.history import Page, read_page
 from auditor.live_events import Filter, LiveEvent
 from auditor.threads import in_thread
 from ledger.errors import StoreUnavailable
@@ -26,10 +26,13 @@ class Subscription:
         self._feed = feed
         self._position = after
         self._wanted = wanted
+        # Up to here everything wanted has been sent, because whoever asks for more has sent what there was.
+        self.sent_position = after
 
     async def next_batch(self) -> list[LiveEvent]:
         """Return the next events in position order, 1 to EVENTS_PER_FRAME_MAX of them, waiting for the first."""
         while True:
+            self.sent_position = self._position
             await self._feed.wait_for_events(self._position)
             kept = self._feed.kept_after(self._position)
             batch = self._take(kept) if kept is not None else await self._read()
@@ -50,12 +53,10 @@ class Subscription:
         """Catch up from the journal, one page."""
         head = self._feed.position
         try:
-            batch: list[LiveEvent] = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX)
+            page: Page = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX, head)
         except StoreUnavailable as error:
             log.warning("a subscriber cannot catch up, trying again", error=str(error))
             await asyncio.sleep(RETRY_S)
             return []
-        # A page that is not full says that there is nothing more up to the head there was, or beyond what it holds.
-        is_full = len(batch) == EVENTS_PER_FRAME_MAX
-        self._position = max(0 if is_full else head, batch[-1].position if batch else 0)
-        return batch
+        self._position = page.position
+        return page.events

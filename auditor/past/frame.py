@@ -30,10 +30,7 @@ def page(request: HttpRequest, template: str, title: str, status: int = 200, **c
 
 def part(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     """Return a piece of a page, for a script that puts it in place of the one before."""
-    response = TemplateResponse(request, template, context)
-    # Going back in the browser must bring the page, not the piece.
-    response["Cache-Control"] = "no-store"
-    return response
+    return TemplateResponse(request, template, context)
 
 
 def not_found(request: HttpRequest, kind: str, subject_id: str, list_page: str) -> HttpResponse:

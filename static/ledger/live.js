@@ -15,12 +15,16 @@ const empty = document.getElementById("live-empty");
 const pause = document.getElementById("live-pause");
 const head = document.getElementById("live-head");
 
-useDecimals(JSON.parse(document.getElementById("decimals").textContent));
+function given(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
+
+const addresses = given("addresses");
+useDecimals(given("decimals"));
 
 const feed = new LedgerFeed(page.dataset.socket, {
   after: page.dataset.after === "" ? null : Number(page.dataset.after),
-  eventType: page.dataset.eventType,
-  aggregateId: page.dataset.aggregateId,
+  filter: given("filter"),
 });
 let waiting = [];
 let notKept = 0;
@@ -34,7 +38,7 @@ function draw() {
   // Of more than fit, the older ones would be removed in the same breath.
   const shown = waiting.slice(-ROWS_MAX);
   waiting = [];
-  const rows = shown.reverse().map((event) => row(event, page.dataset.accountPath));
+  const rows = shown.reverse().map((event) => row(event, addresses));
   if (!isFirstDrawing) for (const made of rows) made.classList.add("is-new");
   isFirstDrawing = false;
   body.prepend(...rows);
