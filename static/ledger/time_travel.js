@@ -16,8 +16,9 @@ const play = document.getElementById("travel-play");
 const speed = document.getElementById("travel-speed");
 
 let step = read();
-let asked = null; // what is being fetched: {parameters, controller}
+let asked = null; // the fetch that is on its way
 let next = null; // what to fetch after it; only the newest is worth it
+let aim = step.version; // where the fetches lead, so that keys pressed meanwhile count from there
 let timer = null;
 
 for (const element of document.querySelectorAll("[data-needs-script]")) element.hidden = false;
@@ -52,6 +53,7 @@ function show() {
 
 // Asks for a step. While one is on its way only the newest wish is kept, so a slider cannot queue up requests.
 function go(parameters) {
+  aim = parameters.version ?? aim;
   if (asked !== null) {
     next = parameters;
     return asked;
@@ -81,6 +83,7 @@ async function fetchStep(parameters) {
   }
   slot.innerHTML = await answer.text();
   step = read();
+  if (next === null) aim = step.version;
   show();
   window.history.replaceState(null, "", `${known.travel}?${query}`);
   said.textContent = slot.querySelector("[data-said]").textContent;
@@ -93,14 +96,15 @@ async function reason(answer) {
 }
 
 function fail(text) {
+  aim = step.version;
   stop();
   error.textContent = text;
   error.hidden = false;
 }
 
 function goTo(place) {
-  const version = { first: 1, back: step.version - 1, forward: step.version + 1, last: step.versions }[place];
-  if (version < 0 || version > step.versions || version === step.version) return Promise.resolve();
+  const version = { first: 1, back: aim - 1, forward: aim + 1, last: step.versions }[place];
+  if (version < 0 || version > step.versions || version === aim) return Promise.resolve();
   return go({ version });
 }
 

@@ -163,6 +163,72 @@ def test_filters_are_applied_by_the_server(open_page: OpenPage) -> None:
     assert len(positions(page)) > 2
 
 
+def test_amount_and_text_narrow_the_page_from_the_newest_events_on(open_page: OpenPage) -> None:
+    account = new_account()
+    deposit(account, 3, "55.55")
+    deposit(account, 2, "66.66")
+    settled()
+    page = open_page(LIVE)
+    page.get_by_label("Amount from").fill("55.55")
+    page.get_by_label("Amount to").fill("60")
+    page.get_by_label("Text").fill(account)
+    page.get_by_role("button", name="Apply").click()
+    live(page)
+    expect(page.locator(".ledger-row")).to_have_count(3)
+    deposit(account, 1, "56")
+    deposit(account, 1, "99")
+    shows(page, settled() - 1)
+    expect(page.locator(".ledger-row")).to_have_count(4)
+    page.get_by_label("Amount from").fill("much")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("alert").first).to_contain_text("min_amount is an amount such as")
+    expect(page.locator("[data-state=refused]")).to_contain_text("min_amount")
+    expect(page.locator(".ledger-row")).to_have_count(0)
+
+
+def test_an_opened_row_leads_to_everything_around_it(open_page: OpenPage) -> None:
+    account = new_account(balance="3.00")
+    head = settled()
+    page = open_page(f"{LIVE}?aggregate_id={account}")
+    live(page)
+    page.locator(".ledger-expand").first.click()
+    leads = page.locator(".ledger-leads")
+    addresses = dict(leads.get_by_role("link").evaluate_all("links => links.map(a => [a.textContent, a.pathname])"))
+    assert addresses["Entry before"] == f"/admin/ledger/journalentry/{head - 1}/change/"
+    for name in ("Event", "Account at this moment", "Journal entry", "Entry before", "Proof of inclusion"):
+        answer = page.request.get(addresses[name])
+        assert answer.status == 200, name
+    leads.get_by_role("link", name="Account at this moment").click()
+    expect(page.locator("[data-step]")).to_have_attribute("data-version", "2")
+
+
+def test_five_hundred_events_a_second_are_shown_without_a_stall(open_page: OpenPage) -> None:
+    account = new_account()
+    page = open_page(LIVE)
+    live(page)
+    settled()
+    page.evaluate(
+        """() => {
+            window.frames_ms = [];
+            let last = performance.now();
+            const tick = (now) => { window.frames_ms.push(now - last); last = now; requestAnimationFrame(tick); };
+            requestAnimationFrame(tick);
+        }"""
+    )
+    started = time.monotonic()
+    for tenth in range(1, 31):
+        deposit(account, 50)
+        wait_for(lambda tenth=tenth: time.monotonic() >= started + tenth / 10, "the next tenth of a second")  # type: ignore[misc]
+    took_s = time.monotonic() - started
+    shows(page, settled())
+    frames_ms = sorted(page.evaluate("window.frames_ms"))
+    assert took_s < 6, f"1,500 events took {took_s:.1f} s to write: this was no test of the page"
+    # Of a machine that does other things too: half of the frames are smooth, and none is a stall that a person sees.
+    assert frames_ms[len(frames_ms) // 2] < 50, frames_ms[-10:]
+    assert frames_ms[-1] < 1_000, frames_ms[-10:]
+    assert len(positions(page)) == 500
+
+
 def test_a_row_opens_by_keyboard_into_the_whole_event(open_page: OpenPage) -> None:
     account = new_account(balance="3.00")
     page = open_page(f"{LIVE}?aggregate_id={account}")
