@@ -19,7 +19,23 @@ def add_status(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def alarms(status: Status) -> list[str]:
     """Return what is wrong, a sentence each. static/ledger/dashboard.js says the same."""
     stopped = [f"The projection {p.name} stands still: {p.alarm}" for p in status.projections if p.alarm]
+    unproven = [
+        f"The projection {p.name} is not what the journal says, at position {p.position}."
+        for p in status.projections
+        if p.is_proven is False and not p.alarm
+    ]
+    late = (
+        [f"{status.late_events} events became visible too late: see the journal, by time."]
+        if status.late_events
+        else []
+    )
     parked = [
         f"{p.parked} events wait in {p.name} for a person: see Parked events." for p in status.projections if p.parked
     ]
-    return stopped + parked + [f"The {name.replace('_', ' ')} does not answer." for name in status.unavailable]
+    return (
+        stopped
+        + unproven
+        + late
+        + parked
+        + [f"The {name.replace('_', ' ')} does not answer." for name in status.unavailable]
+    )

@@ -1,4 +1,4 @@
-"""Which role may see which part of the portal. Everything else here is only ever looked at, by nobody changed.
+"""Which role may see which part of the portal. What is not named here is only ever looked at, by nobody changed.
 
 `chronicle.roles` says who has which role; a superuser has all of them.
 """
@@ -14,6 +14,8 @@ from chronicle.roles import Role, roles_of
 READERS = frozenset(Role)
 # Not the operator: whom an auditor looks at is not for the audited to know.
 OVERSEERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
+# To try parked events again changes no event and no rule: it lets the read model catch up with what is written.
+REPAIRERS = frozenset({Role.ADMINISTRATOR})
 USER_MANAGERS = frozenset({Role.ADMINISTRATOR})
 
 
@@ -23,6 +25,10 @@ def may_read(request: HttpRequest) -> bool:
 
 def may_oversee(request: HttpRequest) -> bool:
     return _has_one(request, OVERSEERS)
+
+
+def may_repair(request: HttpRequest) -> bool:
+    return _has_one(request, REPAIRERS)
 
 
 def may_manage_users(request: HttpRequest) -> bool:

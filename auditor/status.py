@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import django.db
-from django.db.models import Count
 from django.utils import timezone
 
 from auditor import sql
@@ -21,8 +20,7 @@ from ledger import selectors as ledger
 from ledger.domain.instants import format_instant
 from ledger.errors import StoreUnavailable
 from ledger.store.connection import connection, translated
-from projections import selectors
-from projections.models import ParkedEvent
+from projections import overview
 
 RATE_WINDOW_S = 10
 RATE_EVENTS_MAX = 2_000  # of the newest events the rate is taken from, so that reading it costs the same at any rate
@@ -31,11 +29,18 @@ RECENT_S, RECENT_EVENTS_MAX = 121, 20_000  # what a chart begins with, read once
 
 @dataclass(frozen=True, slots=True)
 class ProjectionStatus:
+    """`proven_to`: the position up to which it is proven complete; None while the event store does not answer.
+
+    `lag_percentiles_ms`: median, 95th and 99th of the last minute; None when nothing moved in it.
+    """
+
     name: str
     position: int
+    is_proven: bool | None
+    proven_to: int | None
     lag_events: int | None
     lag_ms: int
-    lag_p95_ms: int
+    lag_percentiles_ms: tuple[float, float, float] | None
     parked: int
     alarm: str
 
@@ -46,6 +51,7 @@ class Status:
     head_position: int | None = None
     events_per_second: float | None = None
     outbox_waiting: int | None = None
+    late_events: int | None = None
     lag_events: int | None = None
     lag_ms: int | None = None
     projections: list[ProjectionStatus] = field(default_factory=list)
@@ -64,6 +70,7 @@ class _Journal:
     head_position: int
     events_per_second: float
     outbox_waiting: int
+    late_events: int
     now: datetime
 
 
@@ -78,6 +85,7 @@ def read_status(is_stream_connected: bool | None = None) -> Status:
             "head_position": journal.head_position,
             "events_per_second": journal.events_per_second,
             "outbox_waiting": journal.outbox_waiting,
+            "late_events": journal.late_events,
         }
     except StoreUnavailable:
         unavailable.append("event_store")
@@ -113,23 +121,28 @@ def _read_journal() -> _Journal:
         ((count, since, now),) = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S)).fetchall()
     # A full sample spans less than the window: then its own span is the measure.
     span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
-    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, now)
+    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, ledger.late_events(), now)
 
 
 def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
-    parked = dict(ParkedEvent.objects.values_list("projection").annotate(Count("parked_id")).order_by())
+    try:
+        standings = overview.standings(head_position)
+    except StoreUnavailable:
+        standings = overview.standings(None)
     return [
         ProjectionStatus(
-            name=row.projection,
-            position=row.position,
-            # The checkpoint was read after the head, so it may be beyond it.
-            lag_events=None if head_position is None else max(0, head_position - row.position),
-            lag_ms=row.lag_ms,
-            lag_p95_ms=round(row.lag_p95_ms),
-            parked=parked.get(row.projection, 0),
-            alarm=row.alarm,
+            name=standing.projection,
+            position=standing.position,
+            is_proven=standing.is_proven,
+            proven_to=standing.proven_to,
+            lag_events=standing.behind,
+            lag_ms=standing.lag_ms,
+            lag_percentiles_ms=standing.lag_percentiles_ms,
+            parked=standing.parked,
+            alarm=standing.alarm,
         )
-        for row in selectors.checkpoints()
+        for standing in standings
+        if standing.has_run
     ]
 
 

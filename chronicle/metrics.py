@@ -23,8 +23,9 @@ from ledger import selectors as ledger
 from ledger.api.authentication import MayAdminister
 from ledger.api.base import ApiView, in_thread
 from ledger.errors import StoreUnavailable
-from projections import selectors as projections
+from projections import overview
 
+QUANTILES = ("0.5", "0.95", "0.99")
 _FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
 
@@ -56,31 +57,47 @@ class Positions(Collector):
             yield GaugeMetricFamily(
                 "chronicle_outbox_commands", "Accepted commands not ordered yet", value=backlog.outbox_commands
             )
+            yield GaugeMetricFamily(
+                "chronicle_late_events", "Events that became visible too late: incidents", value=ledger.late_events()
+            )
             up.add_metric(["event_store"], 1)
         except StoreUnavailable:
             up.add_metric(["event_store"], 0)
         try:
             yield from _projections(head)
             up.add_metric(["read_model"], 1)
-        except DatabaseError:
+        except (DatabaseError, StoreUnavailable):
             up.add_metric(["read_model"], 0)
         yield up
 
 
 def _projections(head: int | None) -> Iterator[Metric]:
+    """Yield where each read model stands; without a head nothing is said of what it would be set against."""
     labels = ["projection"]
     position = GaugeMetricFamily("chronicle_projection_position", "Last position applied", labels=labels)
-    lag_ms = GaugeMetricFamily("chronicle_projection_lag_ms", "recorded_at to visible, last batch", labels=labels)
+    proven = GaugeMetricFamily(
+        "chronicle_projection_proven_position", "Proven complete up to this position; 0 when not", labels=labels
+    )
     lag = GaugeMetricFamily("chronicle_projection_lag_events", "Journal head - position", labels=labels)
+    lag_ms = GaugeMetricFamily("chronicle_projection_lag_ms", "recorded_at to visible, last batch", labels=labels)
+    percentiles = GaugeMetricFamily(
+        "chronicle_projection_lag_minute_ms", "recorded_at to visible, per batch, over the last minute",
+        labels=[*labels, "quantile"],
+    )  # fmt: skip
     alarm = GaugeMetricFamily("chronicle_projection_alarm", "1 when it stands still", labels=labels)
-    for checkpoint in projections.checkpoints():
-        name = [checkpoint.projection]
-        position.add_metric(name, checkpoint.position)
-        lag_ms.add_metric(name, checkpoint.lag_ms)
-        alarm.add_metric(name, 1 if checkpoint.alarm else 0)
-        if head is not None:
-            lag.add_metric(name, max(0, head - checkpoint.position))
-    yield from (position, lag_ms, lag, alarm)
+    parked = GaugeMetricFamily("chronicle_projection_parked_events", "Events waiting for a person", labels=labels)
+    for standing in overview.standings(head):
+        name = [standing.projection]
+        position.add_metric(name, standing.position)
+        lag_ms.add_metric(name, standing.lag_ms)
+        alarm.add_metric(name, 1 if standing.alarm else 0)
+        parked.add_metric(name, standing.parked)
+        for quantile, value in zip(QUANTILES, standing.lag_percentiles_ms or (), strict=False):
+            percentiles.add_metric([*name, quantile], value)
+        if standing.behind is not None and standing.proven_to is not None:
+            lag.add_metric(name, standing.behind)
+            proven.add_metric(name, standing.proven_to)
+    yield from (position, proven, lag, lag_ms, percentiles, alarm, parked)
 
 
 REGISTRY.register(Positions())

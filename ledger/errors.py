@@ -13,6 +13,7 @@ __all__ = [
     "Busy",
     "CommitUnknown",
     "IdempotencyKeyReused",
+    "JournalGap",
     "LedgerError",
     "Malformed",
     "NotYet",
@@ -79,6 +80,12 @@ class TooLate(StoreConflict):
     """The command would have committed more than 5 s after its recorded_at, and was rolled back."""
 
     code = "too_late"
+
+
+class JournalGap(LedgerError):
+    """A position of the journal is missing: somebody has taken an event out. An incident."""
+
+    code = "journal_gap"
 
 
 class CommitUnknown(LedgerError):

@@ -21,12 +21,19 @@ from ledger.store.recorded import event_id_of
 
 head_version = history.head_version
 backlog = history.backlog
+late_events = history.late_events
 
 
 class AccountNotFoundAt(Unknown):
     """The account exists now and did not yet at that instant."""
 
     code = "account_not_found_at"
+
+
+class VersionNotFound(Unknown):
+    """The account exists and has not come to that version."""
+
+    code = "version_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,14 @@ class BalanceAt:
     is_final: bool
 
 
+def head_position() -> int:
+    """Return the journal's last position; 0 when it is empty."""
+    return history.count_events(None, None)
+
+
 def events(after: int, limit: int, aggregate_id: str | None = None, event_type: str | None = None) -> EventsPage:
     """Return envelopes in position order from `after` + 1. The head is read first: the page is true for it."""
-    head = history.count_events(None, None)
+    head = head_position()
     found = [to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)]
     is_filtered = aggregate_id is not None or event_type is not None
     return EventsPage(found, history.count_events(aggregate_id, event_type) if is_filtered else head, head)

@@ -2,15 +2,16 @@
 
 `proven_to` is not what the projector says of itself: the running hash stored with the checkpoint is compared
 here with the journal's, so it holds for every event up to there, once each, in order. A parked event takes
-back the proof from its position on.
+back the proof from its position on. While the journal does not answer nothing is proven, and nothing is denied.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
+from django.db.models import Count, Min
 
 from projections import source
 from projections.models import Checkpoint, ParkedEvent
@@ -18,17 +19,22 @@ from projections.projection import registry
 from projections.source import NO_HASH
 
 PARKED_SHOWN_MAX = 50
+# A projector that works moves a checkpoint or is idle; percentiles older than their window say nothing.
+LAG_SHOWN_FOR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
+    """`behind`, `is_proven`, `proven_to` are None while the journal does not answer."""
+
     projection: str
     version: int
     code_version: int
+    has_run: bool
     position: int
-    behind: int
-    is_proven: bool
-    proven_to: int
+    behind: int | None
+    is_proven: bool | None
+    proven_to: int | None
     lag_ms: int
     lag_p50_ms: float
     lag_p95_ms: float
@@ -36,6 +42,12 @@ class Standing:
     parked: int
     alarm: str
     updated_at: datetime
+
+    @property
+    def lag_percentiles_ms(self) -> tuple[float, float, float] | None:
+        """The median, the 95th and the 99th percentile of the last minute; None when nothing moved in it."""
+        is_recent = datetime.now(UTC) - self.updated_at <= LAG_SHOWN_FOR
+        return (self.lag_p50_ms, self.lag_p95_ms, self.lag_p99_ms) if is_recent and self.has_run else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +76,54 @@ class Overview:
 
 def read() -> Overview:
     """Read every projection's standing. Raises: StoreUnavailable when the journal does not answer."""
-    stored = {checkpoint.projection: checkpoint for checkpoint in Checkpoint.objects.all()}
     head = source.head_position()
-    parked: dict[str, list[int]] = {}
-    for name, position in ParkedEvent.objects.values_list("projection", "position").order_by("position"):
-        parked.setdefault(name, []).append(position)
-    proofs: dict[int, bytes | None] = {}
-    standings = []
-    for projection in registry():
-        checkpoint = stored.get(projection.name) or _before_the_first(projection.name, projection.version)
-        if checkpoint.position not in proofs:
-            proofs[checkpoint.position] = source.running_hash_at(checkpoint.position)
-        waiting = parked.get(projection.name, [])
-        standings.append(_standing(checkpoint, projection.version, head, proofs[checkpoint.position], waiting))
     causes = ParkedEvent.objects.filter(is_cause=True).order_by("parked_id")[:PARKED_SHOWN_MAX]
-    return Overview(head, standings, [
+    return Overview(head, standings(head), [
         Parked(p.projection, p.position, p.aggregate_id, p.event_type, p.attempts, p.is_cause, p.reason) for p in causes
     ])  # fmt: skip
 
 
+def standings(head: int | None) -> list[Standing]:
+    """Return where each projection stands. `head`: the journal's; None when it does not answer.
+
+    **Raises** StoreUnavailable, when it stops answering meanwhile.
+    """
+    stored = {checkpoint.projection: checkpoint for checkpoint in Checkpoint.objects.all()}
+    waiting = {
+        row["projection"]: (row["events"], row["first"])
+        for row in ParkedEvent.objects.values("projection").annotate(events=Count("parked_id"), first=Min("position"))
+    }
+    proofs: dict[int, bytes | None] = {}
+    found = []
+    for projection in registry():
+        checkpoint = stored.get(projection.name) or _before_the_first(projection.name, projection.version)
+        if head is not None and checkpoint.position not in proofs:
+            proofs[checkpoint.position] = source.running_hash_at(checkpoint.position)
+        is_proven = None if head is None else proofs[checkpoint.position] == bytes(checkpoint.running_hash)
+        parked, first_parked = waiting.get(projection.name, (0, 0))
+        complete_to = first_parked - 1 if parked else checkpoint.position
+        found.append(Standing(
+            projection=checkpoint.projection,
+            version=checkpoint.version,
+            code_version=projection.version,
+            has_run=projection.name in stored,
+            position=checkpoint.position,
+            behind=None if head is None else max(0, head - checkpoint.position),
+            is_proven=is_proven,
+            proven_to=None if is_proven is None else complete_to if is_proven else 0,
+            lag_ms=checkpoint.lag_ms,
+            lag_p50_ms=checkpoint.lag_p50_ms,
+            lag_p95_ms=checkpoint.lag_p95_ms,
+            lag_p99_ms=checkpoint.lag_p99_ms,
+            parked=parked,
+            alarm=checkpoint.alarm,
+            updated_at=checkpoint.updated_at,
+        ))  # fmt: skip
+    return found
+
+
 def to_json(overview: Overview) -> str:
     return orjson.dumps(asdict(overview), option=orjson.OPT_INDENT_2).decode()
-
-
-def _standing(checkpoint: Checkpoint, code_version: int, head: int, proof: bytes | None, parked: list[int]) -> Standing:
-    is_proven = proof is not None and bytes(checkpoint.running_hash) == proof
-    complete_to = parked[0] - 1 if parked else checkpoint.position
-    return Standing(
-        projection=checkpoint.projection,
-        version=checkpoint.version,
-        code_version=code_version,
-        position=checkpoint.position,
-        behind=max(0, head - checkpoint.position),
-        is_proven=is_proven,
-        proven_to=complete_to if is_proven else 0,
-        lag_ms=checkpoint.lag_ms,
-        lag_p50_ms=checkpoint.lag_p50_ms,
-        lag_p95_ms=checkpoint.lag_p95_ms,
-        lag_p99_ms=checkpoint.lag_p99_ms,
-        parked=len(parked),
-        alarm=checkpoint.alarm,
-        updated_at=checkpoint.updated_at,
-    )
 
 
 def _before_the_first(name: str, version: int) -> Checkpoint:

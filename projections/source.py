@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
+from ledger.errors import JournalGap, StoreUnavailable
 from ledger.store import journal
 from ledger.store.hashing import NO_HASH
 from ledger.store.journal import Sequenced
+from projections.intake import ChainBroken
 
 __all__ = ["NO_HASH", "Sequenced", "head_position", "read_at", "read_range", "running_hash_at"]
+# Beyond what the pool and the server may take for one batch (5 s and 30 s): then the connection itself is dead.
+READ_S_MAX = 40.0
 
 
 def head_position() -> int:
@@ -17,20 +22,24 @@ def head_position() -> int:
 
 
 def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
-    """Yield batches of events from position `after` + 1 to `up_to`.
+    """Yield batches of events from position `after` + 1 to `up_to`. Raises: ChainBroken, StoreUnavailable.
 
-    **Why** a thread: while one batch is applied the event store already looks up the next.
+    **Why** a thread: while one batch is applied the event store already looks up the next. Nobody waits for it
+    longer than a read can take, and whoever stops in the middle does not wait for the batch it will not see.
     """
     batches = journal.read_all(after, up_to)
-    with ThreadPoolExecutor(1, thread_name_prefix="journal") as reader:
+    reader = ThreadPoolExecutor(1, thread_name_prefix="journal")
+    try:
         upcoming = reader.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
+        while (batch := _arrived(upcoming)) is not None:
             upcoming = reader.submit(next, batches, None)
             yield batch
+    finally:
+        reader.shutdown(wait=False, cancel_futures=True)
 
 
 def read_at(position: int) -> Sequenced | None:
-    """Return the event at a position, or None when the journal does not reach it."""
+    """Return the event at a position, or None when the journal does not reach it, or lacks it."""
     found = journal.read(position - 1, 1)
     return found[0] if found else None
 
@@ -41,3 +50,20 @@ def running_hash_at(position: int) -> bytes | None:
         return NO_HASH
     sequenced = read_at(position)
     return sequenced.running_hash if sequenced else None
+
+
+def _arrived(upcoming: Future[list[Sequenced] | None]) -> list[Sequenced] | None:
+    try:
+        with _gap_is_a_break():
+            return upcoming.result(READ_S_MAX)
+    except TimeoutError as error:
+        raise StoreUnavailable(f"the event store has not answered for {READ_S_MAX:.0f} s") from error
+
+
+@contextmanager
+def _gap_is_a_break() -> Iterator[None]:
+    """Whoever folds the journal cannot go past a position that is not there."""
+    try:
+        yield
+    except JournalGap as error:
+        raise ChainBroken(error.detail) from error

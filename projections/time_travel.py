@@ -1,39 +1,64 @@
 """Time travel: the whole books as they were, cut by what was recorded, by what counted, by position, or by all.
 
 `recorded_at` asks what was known at an instant, `effective_at` what counted then, and both together what was
-known then of what counted before. An answer is final when nothing can be added below the cut any more: a
+known then of what counted before. A cut by position in the middle of a command is one before that command: a
+transfer is never half visible. An answer is final when nothing can be added below the cut any more: a
 position the read model has passed always is; an instant is once every command recorded up to it has committed
 and is in the read model; `effective_at` alone never is, because a later command may count for an earlier day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db import connections
 
 from ledger.store.history import backlog
+from projections import source
 from projections.models import ParkedEvent
 from projections.selectors import ALIAS, checkpoint_position, snapshot
 
 PROJECTION = "postings"
 # A bound that is not given is the highest there can be, so that one statement serves every cut.
-CUT = """
-    position <= %(position)s
-    AND recorded_at <= coalesce(%(recorded_at)s, 'infinity'::timestamptz)
-    AND effective_at <= coalesce(%(effective_at)s, 'infinity'::timestamptz)
+_CUT = """
+    position <= %({0}position)s
+    AND recorded_at <= coalesce(%({0}recorded_at)s, 'infinity'::timestamptz)
+    AND effective_at <= coalesce(%({0}effective_at)s, 'infinity'::timestamptz)
 """
-TOTALS = f"""
-SELECT currency, coalesce(sum(amount_minor) FILTER (WHERE NOT is_external), 0)::text,
-       coalesce(sum(amount_minor) FILTER (WHERE is_external), 0)::text, count(*)
-FROM postings WHERE {CUT} GROUP BY currency ORDER BY currency
+# The postings are added up once; the totals and the page of balances are both made of those sums.
+BOOKS = f"""
+WITH sums AS MATERIALIZED (
+    SELECT account_id, currency, is_external, sum(amount_minor) AS minor, count(*) AS postings
+    FROM postings WHERE {_CUT.format("")} GROUP BY account_id, currency, is_external
+), page AS (
+    SELECT account_id, currency, minor FROM sums
+    WHERE NOT is_external AND (%(account_id)s::text IS NULL OR account_id = %(account_id)s)
+      AND (%(after)s::text IS NULL OR account_id > %(after)s)
+    ORDER BY account_id LIMIT %(limit)s
+)
+SELECT NULL, currency, coalesce(sum(minor) FILTER (WHERE NOT is_external), 0)::text,
+       coalesce(sum(minor) FILTER (WHERE is_external), 0)::text, sum(postings)::bigint,
+       count(*) FILTER (WHERE NOT is_external)
+FROM sums GROUP BY currency
+UNION ALL
+SELECT account_id, currency, minor::text, NULL, NULL, NULL FROM page
+ORDER BY 1, 2
 """  # noqa: S608 (made of constants)
-BALANCES = f"""
-SELECT account_id, currency, sum(amount_minor)::text FROM postings
-WHERE NOT is_external AND (%(account_id)s::text IS NULL OR account_id = %(account_id)s) AND {CUT}
-GROUP BY account_id, currency ORDER BY account_id
+DIFFERENCE = f"""
+WITH sums AS MATERIALIZED (
+    SELECT account_id, currency,
+           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("before_")}), 0) AS before_minor,
+           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("after_")}), 0) AS after_minor
+    FROM postings
+    WHERE NOT is_external AND (%(before_account_id)s::text IS NULL OR account_id = %(before_account_id)s)
+    GROUP BY account_id, currency
+)
+SELECT account_id, currency, before_minor::text, after_minor::text
+FROM sums WHERE before_minor <> after_minor ORDER BY account_id, currency
 """  # noqa: S608
 
 
@@ -49,12 +74,16 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """One currency: what all accounts hold, and what the outside holds, which is as much less than nothing."""
+    """One currency: what all accounts hold, and what the outside holds, which is as much less than nothing.
+
+    `accounts`: how many money had moved on.
+    """
 
     currency: str
     accounts_minor: int
     external_minor: int
     postings: int
+    accounts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +95,16 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """`balances`: of every account that money had moved on. `position`: of the read model when it answered."""
+    """`balances`: of every account that money had moved on, or a page of them; the totals are always of all.
+
+    `position`: what the read model had applied when it answered. `at_position`: the highest that is in.
+    """
 
     cut: Cut
     totals: list[Total]
     balances: list[Balance]
     position: int
+    at_position: int
     is_final: bool
 
 
@@ -83,25 +116,40 @@ class Change:
     after_minor: int
 
 
-def books(cut: Cut) -> Books:
-    """Return the whole books at a cut, in one snapshot. Raises: StoreUnavailable."""
-    waiting = backlog()  # first: what is settled by it is in a read model that has reached its head
-    with snapshot(), connections[ALIAS].cursor() as cursor:
-        reached = checkpoint_position(PROJECTION)
-        is_whole = not ParkedEvent.objects.filter(projection=PROJECTION).exists()
-        bounds = {
-            "position": reached if cut.position is None else min(cut.position, reached),
-            "recorded_at": cut.recorded_at, "effective_at": cut.effective_at, "account_id": cut.account_id,
-        }  # fmt: skip
-        cursor.execute(TOTALS, bounds)
-        totals = [Total(currency, int(inside), int(outside), n) for currency, inside, outside, n in cursor.fetchall()]
-        cursor.execute(BALANCES, bounds)
-        balances = [Balance(account_id, currency, int(minor)) for account_id, currency, minor in cursor.fetchall()]
-    has_position = cut.position is not None and cut.position <= reached
-    has_instant = (
-        cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
-    )
-    return Books(cut, totals, balances, reached, is_whole and (has_position or has_instant))
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What lies between two cuts. `total`: how many accounts differ, of which `changes` may be a page."""
+
+    changes: list[Change]
+    total: int
+    position: int
+    is_final: bool
+
+
+def books(cut: Cut, after: str | None = None, limit: int | None = None) -> Books:
+    """Return the books at a cut, in one snapshot. `after`, `limit`: of the balances, in the order of their ids.
+
+    **Raises** StoreUnavailable.
+    """
+    with _reading(cut) as ((standing,), cursor):
+        cursor.execute(BOOKS, {**standing.bounds(), "after": after, "limit": limit})
+        rows = cursor.fetchall()
+    totals = [Total(row[1], int(row[2]), int(row[3]), row[4], row[5]) for row in rows if row[0] is None]
+    balances = [Balance(row[0], row[1], int(row[2])) for row in rows if row[0] is not None]
+    return Books(cut, totals, balances, standing.reached, standing.at_position, standing.is_final)
+
+
+def difference(before: Cut, after: Cut, page_after: str | None = None, limit: int | None = None) -> Difference:
+    """Return the accounts whose balances differ between two cuts, both read in one snapshot.
+
+    **Raises** StoreUnavailable.
+    """
+    with _reading(before, after) as ((old, new), cursor):
+        cursor.execute(DIFFERENCE, {**old.bounds("before_"), **new.bounds("after_")})
+        rows = cursor.fetchall()
+    found = [Change(account_id, currency, int(one), int(other)) for account_id, currency, one, other in rows]
+    page = [change for change in found if page_after is None or change.account_id > page_after][:limit]
+    return Difference(page, len(found), old.reached, old.is_final and new.is_final)
 
 
 def changes(before: Books, after: Books) -> list[Change]:
@@ -117,6 +165,51 @@ def changes(before: Books, after: Books) -> list[Change]:
 def at(cut: Cut, recorded_at: datetime) -> Cut:
     """Return the same cut as it was known at another instant."""
     return replace(cut, recorded_at=recorded_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A cut against what the read model has applied."""
+
+    cut: Cut
+    reached: int
+    at_position: int
+    is_final: bool
+
+    def bounds(self, prefix: str = "") -> dict[str, Any]:
+        cut = self.cut
+        bounds = {
+            "position": self.at_position, "recorded_at": cut.recorded_at, "effective_at": cut.effective_at,
+            "account_id": cut.account_id,
+        }  # fmt: skip
+        return {prefix + name: value for name, value in bounds.items()}
+
+
+@contextmanager
+def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
+    """Yield where each cut stands, and a cursor in the snapshot for which that is true."""
+    waiting = backlog()  # first: what is settled by it is in a read model that has reached its head
+    ends = [_last_of_a_command(cut.position) for cut in cuts]
+    with snapshot("postings"), connections[ALIAS].cursor() as cursor:
+        reached = checkpoint_position(PROJECTION)
+        is_whole = not ParkedEvent.objects.filter(projection=PROJECTION).exists()
+        standings = []
+        for cut, end in zip(cuts, ends, strict=True):
+            has_position = cut.position is not None and cut.position <= reached
+            has_instant = (
+                cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
+            )
+            at_position = reached if end is None else min(end, reached)
+            standings.append(_Standing(cut, reached, at_position, is_whole and (has_position or has_instant)))
+        yield standings, cursor
+
+
+def _last_of_a_command(position: int | None) -> int | None:
+    """Return the last position at or before one where a command ends: books in the middle of one do not balance."""
+    sequenced = None if position is None or position < 1 else source.read_at(position)
+    if sequenced is None or sequenced.command_index + 1 == sequenced.command_size:
+        return position
+    return sequenced.position - sequenced.command_index - 1
 
 
 def _by_account(balances: Iterable[Balance]) -> dict[tuple[str, str], int]:

@@ -1,47 +1,169 @@
-"""Transfers: the events of a transfer as one row. They are all of one command, so they come in one batch.
+"""Transfers: money that goes from one place to another, as one row, with where it stands.
+
+A movement between accounts is complete when it is written: its events are of one command, so they come in one
+batch. A hold is money on its way out: placed by one command, and captured or released by a later one, which
+changes the row. What changes rows is folded per row first, so that a batch stays two statements.
 
 A multi-transfer shows its first source, its first target and what all sources gave in the first's currency;
-an exchange shows what was given. The whole of it is in `transactions`, under the same transfer_id.
+an exchange shows what was given. The whole of it is in `events`, and in `transactions` under the same id.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
+import orjson
+
+from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
+from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
 from projections.projection import Batch, Cursor, Projection, columns
 
-COMPLETED = "completed"
+TRANSFER, MULTI_TRANSFER, EXCHANGED, HOLD = "transfer", "multi_transfer", "exchange", "hold"
+COMPLETED, HELD, CAPTURED, RELEASED, EXPIRED = "completed", "held", "captured", "released", "expired"
+KINDS = (TRANSFER, MULTI_TRANSFER, EXCHANGED, HOLD)
+STATUSES = (COMPLETED, HELD, CAPTURED, RELEASED, EXPIRED)
+
 INSERT = """
-INSERT INTO transfers (transfer_id, from_account_id, to_account_id, amount_minor, currency, description, status,
-                       withdrawn_event_id, deposited_event_id, recorded_at, position)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[],
-                     %b::uuid[], %b::uuid[], %b::timestamptz[], %b::bigint[])
+INSERT INTO transfers (transfer_id, kind, from_account_id, to_account_id, amount_minor, moved_minor, currency,
+                       description, status, expires_at, events, recorded_at, position, updated_at, updated_position)
+SELECT transfer_id, kind, from_account_id, to_account_id, amount_minor, moved_minor, currency, description, status,
+       expires_at, events::jsonb, recorded_at, position, updated_at, updated_position
+FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bigint[], %b::text[], %b::text[],
+            %b::text[], %b::timestamptz[], %b::text[], %b::timestamptz[], %b::bigint[], %b::timestamptz[], %b::bigint[])
+  AS new (transfer_id, kind, from_account_id, to_account_id, amount_minor, moved_minor, currency, description, status,
+          expires_at, events, recorded_at, position, updated_at, updated_position)
+"""
+# A change of a row that is not there would be skipped silently: the cast fails instead, and the event parks.
+CHANGE = """
+WITH changed AS (
+UPDATE transfers SET status = change.status, moved_minor = transfers.moved_minor + change.moved_minor,
+    events = transfers.events || change.events::jsonb, updated_at = change.updated_at,
+    updated_position = change.updated_position
+FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::text[], %b::timestamptz[], %b::bigint[])
+  AS change (transfer_id, status, moved_minor, events, updated_at, updated_position)
+WHERE transfers.transfer_id = change.transfer_id
+RETURNING 1
+) SELECT CASE WHEN count(*) = %s THEN 0 ELSE ('only ' || count(*) || ' of them are there')::int END FROM changed
 """
 
 
+@dataclass(slots=True)
+class Change:
+    """What later commands did to one row: its status after them, and what they moved."""
+
+    transfer_id: str
+    status: str = ""
+    moved_minor: int = 0
+    events: list[dict[str, str]] = field(default_factory=list)
+    last: Sequenced | None = None
+
+    def take(self, sequenced: Sequenced, status: str, moved_minor: int) -> None:
+        self.status, self.last = status, sequenced
+        self.moved_minor += moved_minor
+        self.events.append(_named(sequenced))
+
+    def row(self) -> tuple[object, ...]:
+        assert self.last is not None, "a change has an event"
+        at, position = self.last.event.recorded_at, self.last.position
+        return self.transfer_id, self.status, self.moved_minor, _json(self.events), at, position
+
+
+@dataclass(slots=True)
+class Opened:
+    """A row that a batch begins, as far as the batch takes it."""
+
+    kind: str
+    from_account_id: str
+    to_account_id: str
+    amount_minor: int
+    currency: str
+    description: str
+    expires_at: datetime | None
+    first: Sequenced
+    position: int
+    change: Change
+
+    def row(self) -> tuple[object, ...]:
+        transfer_id, status, moved_minor, events, updated_at, updated_position = self.change.row()
+        return (
+            transfer_id, self.kind, self.from_account_id, self.to_account_id, self.amount_minor, moved_minor,
+            self.currency, self.description, status, self.expires_at, events, self.first.event.recorded_at,
+            self.position, updated_at, updated_position,
+        )  # fmt: skip
+
+
+def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Change]]:
+    """Return the rows that whole commands begin, and the changes to those of earlier ones, by transfer_id."""
+    opened: dict[str, Opened] = {}
+    changes: dict[str, Change] = {}
+    for sequenced in events:
+        event_type, data = sequenced.event.event_type, sequenced.event.data
+        if event_type in ("MoneyWithdrawn", "MoneyDeposited") and data["transfer_id"]:
+            _take_leg(opened, sequenced, data["transfer_id"])
+        elif event_type == "FundsHeld":
+            opened[data["hold_id"]] = _hold(sequenced)
+        elif event_type in ("HoldCaptured", "HoldReleased"):
+            hold_id = data["hold_id"]
+            is_captured = event_type == "HoldCaptured"
+            status = CAPTURED if is_captured else EXPIRED if data["reason"] == EXPIRED else RELEASED
+            change = opened[hold_id].change if hold_id in opened else changes.setdefault(hold_id, Change(hold_id))
+            change.take(sequenced, status, data["amount_minor"] if is_captured else 0)
+    return opened, changes
+
+
 def apply(cursor: Cursor, batch: Batch) -> None:
-    given, received = _by_transfer(batch, "MoneyWithdrawn"), _by_transfer(batch, "MoneyDeposited")
-    if rows := [_row(given[transfer_id], received[transfer_id]) for transfer_id in given]:
-        cursor.execute(INSERT, columns(rows))
+    opened, changes = fold(batch.events)
+    if opened:
+        cursor.execute(INSERT, columns(row.row() for row in opened.values()))
+    if changes:
+        cursor.execute(CHANGE, [*columns(change.row() for change in changes.values()), len(changes)])
 
 
-def _by_transfer(batch: Batch, event_type: str) -> dict[str, list[Sequenced]]:
-    found: dict[str, list[Sequenced]] = defaultdict(list)
-    for sequenced in batch.events:
-        if sequenced.event.event_type == event_type and (transfer_id := sequenced.event.data["transfer_id"]):
-            found[transfer_id].append(sequenced)
-    return found
+def _take_leg(opened: dict[str, Opened], sequenced: Sequenced, transfer_id: str) -> None:
+    """Take one side of a movement: those that give come before those that get."""
+    event, data = sequenced.event, sequenced.event.data
+    is_given = event.event_type == "MoneyWithdrawn"
+    row = opened.get(transfer_id)
+    if row is None:
+        assert is_given, "somebody gives before somebody gets"
+        row = opened[transfer_id] = Opened(
+            _kind_of(data["counter_account"]), event.aggregate_id, "", 0, data["currency"], data["description"],
+            None, sequenced, sequenced.position, Change(transfer_id),
+        )  # fmt: skip
+    moved_minor = data["amount_minor"] if is_given and data["currency"] == row.currency else 0
+    row.amount_minor += moved_minor
+    row.to_account_id = row.to_account_id or ("" if is_given else event.aggregate_id)
+    row.change.take(sequenced, COMPLETED, moved_minor)
+    row.position = sequenced.position
 
 
-def _row(given: list[Sequenced], received: list[Sequenced]) -> tuple[object, ...]:
-    source, target, last = given[0].event, received[0].event, received[-1]
-    data = source.data
-    amount_minor = sum(s.event.data["amount_minor"] for s in given if s.event.data["currency"] == data["currency"])
-    return (
-        data["transfer_id"], source.aggregate_id, target.aggregate_id, amount_minor, data["currency"],
-        data["description"], COMPLETED, source.event_id, target.event_id, last.event.recorded_at, last.position,
+def _kind_of(counter_account: str) -> str:
+    if counter_account.startswith(CLEARING):
+        return MULTI_TRANSFER
+    return EXCHANGED if counter_account.startswith(EXCHANGE) else TRANSFER
+
+
+def _hold(sequenced: Sequenced) -> Opened:
+    event, data = sequenced.event, sequenced.event.data
+    expires_at = parse_instant(data["expires_at"]) if data["expires_at"] else None
+    change = Change(data["hold_id"])
+    change.take(sequenced, HELD, 0)
+    return Opened(
+        HOLD, event.aggregate_id, EXTERNAL + data["currency"], data["amount_minor"], data["currency"],
+        data["description"], expires_at, sequenced, sequenced.position, change,
     )  # fmt: skip
 
 
-PROJECTION = Projection(name="transfers", version=1, tables=("transfers",), apply=apply)
+def _named(sequenced: Sequenced) -> dict[str, str]:
+    return {"event_id": str(sequenced.event.event_id), "type": sequenced.event.event_type}
+
+
+def _json(events: list[dict[str, Any]]) -> str:
+    return orjson.dumps(events).decode()
+
+
+PROJECTION = Projection(name="transfers", version=2, tables=("transfers",), apply=apply)

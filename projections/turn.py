@@ -42,6 +42,7 @@ class Turn:
         self._behind = [c for c in standing if c.position < position]
         self._intake = Intake(position, self._live[0].running_hash if self._live else source.NO_HASH)
         self._audited_at = time.monotonic()
+        self._is_cleared = False
         for checkpoint in standing:
             checkpoint.blocked = parking.blocked_aggregates(connection, checkpoint.projection)
         log.info("projector active", after=position, behind=[c.projection.name for c in self._behind])
@@ -91,6 +92,8 @@ class Turn:
             log.info("catching up from the journal", after=self.position, up_to=head)
             self._intake.forget()
             self._follow_journal(head)
+            if self.position < head and not self._is_stopped():
+                raise ChainBroken(f"the journal's head is at {head}, and it ends at {self.position}")
 
     def keep_up(self) -> None:
         """What has to happen whatever arrives: help those behind, be heard from, compare with the journal.
@@ -107,6 +110,11 @@ class Turn:
             raise ChainBroken(
                 f"at position {self.position} the journal is not the history this read model was built on"
             )
+        if not self._is_cleared:
+            # Whatever stopped the turn before this one is mended. Not sooner, or an alarm would go on and off.
+            for checkpoint in self._live:
+                places.raise_alarm(self._connection, checkpoint, "")
+            self._is_cleared = True
 
     def raise_alarm(self, reason: str) -> None:
         for checkpoint in self._live:
@@ -121,11 +129,13 @@ class Turn:
         elif source.running_hash_at(checkpoint.position) != checkpoint.running_hash:
             alarm = f"at position {checkpoint.position} the journal is not the history these rows were built on"
         else:
-            places.raise_alarm(self._connection, checkpoint, "")
             return True
-        log.error("alarm: projection stands still", projection=name, reason=alarm)
-        places.raise_alarm(self._connection, checkpoint, alarm)
+        self._stop(checkpoint, alarm)
         return False
+
+    def _stop(self, checkpoint: Checkpoint, reason: str) -> None:
+        log.error("alarm: projection stands still", projection=checkpoint.projection.name, reason=reason)
+        places.raise_alarm(self._connection, checkpoint, reason)
 
     def _follow_journal(self, up_to: int) -> None:
         for batch in source.read_range(self.position, up_to):
@@ -139,12 +149,20 @@ class Turn:
             self._lag.note(batch[0].event.recorded_at)
 
     def _help(self, checkpoint: Checkpoint) -> None:
-        """Take one that is behind a slice further, and let it move with the others once it stands with them."""
+        """Take one that is behind a slice further, and let it move with the others once it stands with them.
+
+        A history that breaks behind the others is the alarm of this one alone: they are past it.
+        """
         intake = Intake(checkpoint.position, checkpoint.running_hash)
         up_to = min(self.position, checkpoint.position + SLICE_MAX)
-        for batch in source.read_range(checkpoint.position, up_to):
-            if events := intake.from_journal(batch):
-                apply_batch(self._connection, [checkpoint], events, self._lag.percentiles())
+        try:
+            for batch in source.read_range(checkpoint.position, up_to):
+                if events := intake.from_journal(batch):
+                    apply_batch(self._connection, [checkpoint], events, self._lag.percentiles())
+        except ChainBroken as error:
+            self._behind.remove(checkpoint)
+            self._stop(checkpoint, str(error))
+            return
         if checkpoint.position == self.position:
             self._behind.remove(checkpoint)
             self._live.append(checkpoint)

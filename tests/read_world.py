@@ -143,10 +143,17 @@ WRONG_BOOKS = {
     "a description that cannot be found":
         "SELECT description FROM transactions WHERE description <> '' "
         "AND description NOT IN (SELECT reference FROM search_entries WHERE kind = 'description')",
-    "a transfer that is not two lines":
-        "SELECT transfer_id FROM transfers FULL JOIN (SELECT transfer_id, count(*) FROM transactions "
-        "WHERE transfer_id IS NOT NULL GROUP BY 1) AS lines USING (transfer_id) "
-        "WHERE count IS DISTINCT FROM 2 OR amount_minor IS NULL",
+    "a transfer that is not its lines":
+        "SELECT transfer_id FROM (SELECT * FROM transfers WHERE kind <> 'hold') AS moves "
+        "FULL JOIN (SELECT transfer_id, count(*), sum(amount_minor) FILTER (WHERE amount_minor < 0) AS given, "
+        "count(DISTINCT currency) AS currencies FROM transactions WHERE transfer_id IS NOT NULL GROUP BY 1) AS lines "
+        "USING (transfer_id) WHERE count IS DISTINCT FROM jsonb_array_length(events) "
+        "OR (currencies = 1 AND moved_minor IS DISTINCT FROM -given) OR amount_minor IS DISTINCT FROM moved_minor",
+    "an account whose open holds are not what it has held":
+        "SELECT account_id FROM accounts LEFT JOIN transfers ON from_account_id = account_id AND transfers.status = 'held' "
+        "GROUP BY account_id, held_minor HAVING coalesce(sum(amount_minor), 0) <> held_minor",
+    "a hold that did not move what was captured":
+        "SELECT transfer_id FROM transfers WHERE kind = 'hold' AND (moved_minor > 0) <> (status = 'captured')",
 }  # fmt: skip
 
 
@@ -155,7 +162,8 @@ def assert_read_model_is_right() -> None:
     assert read_balances() == stored_balances()
     with dedicated_connection() as connection:
         money = connection.execute(
-            "SELECT j.position, j.aggregate_id, j.version FROM journal j WHERE event_type LIKE 'Money%' ORDER BY 1"
+            "SELECT j.position, j.aggregate_id, j.version FROM journal j "
+            "WHERE event_type LIKE 'Money%' OR event_type = 'HoldCaptured' ORDER BY 1"
         ).fetchall()
         ((events,),) = connection.execute("SELECT count(*) FROM journal").fetchall()
     assert read_model("SELECT position, account_id, version FROM transactions ORDER BY 1") == money

@@ -23,7 +23,10 @@ from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.money import format_minor
 
 ID_DIGITS_SHORT = 8
-TONE_BY_STATUS = {"active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger"}
+TONE_BY_STATUS = {
+    "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
+    "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+}  # fmt: skip
 OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]
 NOTHING = mark_safe('<span class="ledger-nothing">–</span>')

@@ -126,15 +126,20 @@ def _transfer_link(transfer_id: str | None) -> SafeString:
     return link("projections_transfer_change", transfer_id) if transfer_id else NOTHING
 
 
+def _event_links(events: list[dict[str, str]]) -> SafeString:
+    links = ((link("ledger_event_change", event["event_id"], event["type"]),) for event in events)
+    return format_html_join(" ", "{}", links)
+
+
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     exact_search = ("transfer_id", "from_account_id", "to_account_id")
     account_fields = ("from_account_id", "to_account_id")
     search_help_text = "Transfer or account id"
-    hint = "Money from one account to another, as one thing, newest first."
+    hint = "Money on its way as one thing, newest first: movements between accounts, and holds."
     list_display = (
-        column("Transfer", lambda transfer: short_id(transfer.transfer_id)),
+        column("Transfer", lambda transfer: short_id(transfer.transfer_id)), _kind,
         column("From", lambda transfer: account_link(transfer.from_account_id)),
         column("To", lambda transfer: account_link(transfer.to_account_id)),
         _amount, _status, "description", _recorded_at, _position,
@@ -143,14 +148,15 @@ class TransferAdmin(ReadOnlyAdmin):
         (
             "Transfer",
             (
-                "transfer_id",
+                ("transfer_id", _kind),
                 (
                     column("From", lambda transfer: account_link(transfer.from_account_id)),
                     column("To", lambda transfer: account_link(transfer.to_account_id)),
                 ),
-                (_amount, _status), ("description", _position), (_recorded_at,),
-                column("Withdrawn by", lambda transfer: link("ledger_event_change", transfer.withdrawn_event_id)),
-                column("Deposited by", lambda transfer: link("ledger_event_change", transfer.deposited_event_id)),
+                (_amount, money_column("moved_minor", "Moved"), _status), ("description", _position),
+                (_recorded_at, instant_column("updated_at", "Last event at (UTC)")),
+                instant_column("expires_at", "Expires at (UTC)"),
+                column("Events", lambda transfer: _event_links(transfer.events)),
             ),
         ),
     )  # fmt: skip

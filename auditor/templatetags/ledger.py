@@ -32,3 +32,9 @@ def duration_unit(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     return "ms" if milliseconds < SECOND_MS else "s" if milliseconds < MINUTE_MS else "min"
+
+
+@register.filter
+def percentiles(milliseconds: tuple[float, ...] | None) -> str:
+    """Return (3.14, 7.9, 12.0) as 3.1 / 7.9 / 12.0 ms. static/ledger/format.js does the same."""
+    return f"{' / '.join(f'{value:,.1f}' for value in milliseconds)} ms" if milliseconds else UNKNOWN

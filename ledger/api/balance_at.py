@@ -9,6 +9,7 @@ from ledger import selectors
 from ledger.api import fields, parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import INSTANT, BalanceAtAnswer, query, read
+from ledger.api.waiting import MIN_POSITION, journal_head
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.evidence.balance import prove_balance
@@ -16,6 +17,7 @@ from ledger.evidence.balance import prove_balance
 _PARAMETERS = [
     query("timestamp", INSTANT, "RFC 3339 with an offset, to the microsecond", required=True),
     query("proof", str, "1: with the events that prove the balance, for verify_evidence.py"),
+    MIN_POSITION,
 ]
 
 
@@ -25,6 +27,7 @@ class BalanceAtView(ApiView):
         """What was known of the account at an instant, by recorded_at."""
         fields.account_id(account_id)
         at = parameters.required_instant(request, "timestamp")
+        head = await journal_head(request)
         found = await in_thread(selectors.balance_at, account_id, at)
         account = found.account
         with_proof = parameters.choice(request, "proof", ("1",)) is not None
@@ -39,5 +42,6 @@ class BalanceAtView(ApiView):
                 "version": found.version,
                 "final": found.is_final,
                 **proof,
-            }
+            },
+            position=head,
         )

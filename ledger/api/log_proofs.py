@@ -16,6 +16,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ledger.api.base import POSITION_HEADER
 from ledger.api.schema import query, read
 from ledger.errors import Malformed
 from ledger.store import journal, proofs
@@ -47,10 +48,11 @@ class EventProof(APIView):
         if request.query_params.get("form") == TLOG_PROOF:
             response = HttpResponse(proof.to_tlog_proof(), content_type="text/plain; charset=utf-8")
             response["Content-Disposition"] = f'attachment; filename="{event_id}.tlog-proof"'
-            return response
+            return _for_position(response, proof.head.tree_size)
         (sequenced,) = journal.read(proof.position - 1, 1)
         # The exact text that is hashed, so that checking it needs no canonical JSON of one's own.
-        return JsonResponse({**proof.to_json(), "entry": canonical_bytes(sequenced.event).decode()})
+        response = JsonResponse({**proof.to_json(), "entry": canonical_bytes(sequenced.event).decode()})
+        return _for_position(response, proof.head.tree_size)
 
 
 class Consistency(APIView):
@@ -66,6 +68,11 @@ class Consistency(APIView):
         with connection() as conn:
             proof = proofs.prove_consistency(conn, first, second)
         return JsonResponse(proof.to_json())
+
+
+def _for_position(response: HttpResponse, tree_size: int) -> HttpResponse:
+    response[POSITION_HEADER] = str(tree_size)
+    return response
 
 
 def _size(request: Request, name: str) -> int | None:

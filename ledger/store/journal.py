@@ -16,6 +16,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.errors import JournalGap
 from ledger.store import sql
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import FINAL_AFTER
@@ -65,12 +66,13 @@ def head() -> Head:
 
 
 def read(after: int, limit: int = READ_BATCH) -> list[Sequenced]:
-    """Return up to `limit` sequenced events from position `after` + 1, in order."""
+    """Return up to `limit` sequenced events from position `after` + 1, in order. Raises: JournalGap."""
     with connection() as conn, translated():
         rows = conn.execute(sql.READ_JOURNAL, (after, after + limit), binary=True).fetchall()
     events = [_sequenced(row) for row in rows]
-    positions = [e.position for e in events]
-    assert positions == list(range(after + 1, after + 1 + len(events))), "the journal has no gaps"
+    for position, sequenced in enumerate(events, after + 1):
+        if sequenced.position != position:
+            raise JournalGap(f"position {position} of the journal is missing", position=position)
     return events
 
 

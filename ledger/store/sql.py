@@ -161,6 +161,7 @@ SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
     AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
 """
 COUNT_ALL = "SELECT coalesce(max(position), 0) FROM journal"  # gapless from 1: the head is the count
+COUNT_LATE = "SELECT count(*) FROM journal WHERE is_late"
 READ_EVENT = f"""
 SELECT {EVENT_COLUMNS}, j.position, j.running_hash
 FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version

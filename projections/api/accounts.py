@@ -8,13 +8,14 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from ledger.api import fields, parameters
-from ledger.api.base import ApiView, answer, in_thread
+from ledger.api.base import ApiView, answer
 from ledger.api.schema import query, read
+from ledger.api.waiting import MIN_POSITION
 from ledger.domain.account import ACTIVE, CLOSED, FROZEN
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from projections import selectors
-from projections.api.freshness import fresh
+from projections.api.freshness import Asked, fresh, reached
 from projections.api.schema import LIMIT, MIN_VERSION, AccountAnswer, AccountsAnswer, TransactionsAnswer
 from projections.models import Account, Transaction
 from projections.selectors import Found, Page
@@ -27,12 +28,14 @@ _LIST_PARAMETERS = [
     query("search", str, "part of the id or of the owner's name"),
     query("currency", str, "only accounts in this currency"),
     query("status", {"type": "string", "enum": list(STATUSES)}, "only accounts with this status"),
+    MIN_POSITION,
 ]
 _TRANSACTION_PARAMETERS = [
     LIMIT,
     query("after", int, "the position of the last line of the page before"),
     query("order", {"type": "string", "enum": [NEWEST, OLDEST]}, "newest first when absent"),
     MIN_VERSION,
+    MIN_POSITION,
 ]
 
 
@@ -44,18 +47,21 @@ class AccountsView(ApiView):
         filters = {name: parameters.text(request, name) for name in ("search", "currency")}
         filters["status"] = parameters.choice(request, "status", STATUSES)
         after = parameters.text(request, "after")
-        page = await in_thread(lambda: selectors.accounts(limit, after, **filters))
+        page = await reached(request, lambda: selectors.accounts(limit, after, **filters))
         next_after = page.rows[-1].account_id if len(page.rows) == limit else None
         body = {"accounts": [account_json(row) for row in page.rows], "total": page.total, "next_after": next_after}
         return answer(body, position=page.position)
 
 
 class AccountView(ApiView):
-    @read("get_account", AccountAnswer, 404, tag="accounts", parameters=[MIN_VERSION])
+    @read("get_account", AccountAnswer, 404, tag="accounts", parameters=[MIN_VERSION, MIN_POSITION])
     async def get(self, request: Request, account_id: str) -> HttpResponse:
         """One account, with everything that was written to it before this request."""
         fields.account_id(account_id)
-        found = await fresh(account_id, _min_version(request), lambda: selectors.account(account_id), _version_of)
+        asked = Asked.of(request)
+        found = await fresh(
+            account_id, asked, lambda: selectors.account(account_id), _version_of, lambda found: found.position
+        )
         assert found.row is not None, "version 1 and later have a row"
         return answer(account_json(found.row), position=found.position)
 
@@ -66,6 +72,7 @@ class TransactionsView(ApiView):
         """The account's statement: one line for each event that moved money, with the balance it left."""
         fields.account_id(account_id)
         limit, after = parameters.limit(request), parameters.number(request, "after", -1)
+        asked = Asked.of(request)
         is_newest_first = parameters.choice(request, "order", (NEWEST, OLDEST)) != OLDEST
 
         def look() -> tuple[Found[Account], Page[Transaction]]:
@@ -74,7 +81,7 @@ class TransactionsView(ApiView):
             account = selectors.account(account_id)
             return account, selectors.transactions(account_id, limit, line_after, is_newest_first=is_newest_first)
 
-        _, page = await fresh(account_id, _min_version(request), look, _version_of_both)
+        _, page = await fresh(account_id, asked, look, _version_of_both, lambda found: found[1].position)
         next_after = page.rows[-1].position if len(page.rows) == limit else None
         lines = [_line_json(row) for row in page.rows]
         body = {"account_id": account_id, "transactions": lines, "total": page.total, "next_after": next_after}
@@ -114,11 +121,6 @@ def _line_json(row: Transaction) -> dict[str, Any]:
         "recorded_at": format_instant(row.recorded_at),
         "effective_at": format_instant(row.effective_at),
     }
-
-
-def _min_version(request: Request) -> int | None:
-    version = parameters.number(request, "min_version", -1)
-    return None if version < 0 else version
 
 
 def _version_of(found: Found[Account]) -> int:

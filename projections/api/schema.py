@@ -8,6 +8,7 @@ from rest_framework import serializers as s
 
 from ledger.api import parameters
 from ledger.api.schema import query
+from projections import finding, transfers
 
 LIMIT = query("limit", int, f"1 to {parameters.PAGE_MAX}; {parameters.PAGE_DEFAULT} when absent")
 MIN_VERSION = query("min_version", int, "wait up to 2 s for this version of the account, or answer 503 not_yet")
@@ -38,7 +39,7 @@ class TransactionLine(s.Serializer[Any]):
     event_id = s.UUIDField()
     position = s.IntegerField()
     version = s.IntegerField()
-    kind = s.CharField(help_text="deposit, withdrawal, transfer_in or transfer_out")
+    kind = s.CharField(help_text="deposit, withdrawal, transfer_in, transfer_out or capture")
     amount = s.CharField(help_text="signed: what the balance changed by")
     balance = s.CharField(help_text="after this line")
     currency = s.CharField()
@@ -62,16 +63,21 @@ class TransferEvent(s.Serializer[Any]):
 
 
 class TransferAnswer(s.Serializer[Any]):
-    transfer_id = s.CharField()
+    transfer_id = s.CharField(help_text="a hold's is its hold_id")
+    kind = s.ChoiceField(list(transfers.KINDS))
     from_account_id = s.CharField()
-    to_account_id = s.CharField()
-    amount = s.CharField()
+    to_account_id = s.CharField(help_text="of a hold the world outside")
+    amount = s.CharField(help_text="of a hold what was held")
+    moved = s.CharField(help_text="of a hold what was captured")
     currency = s.CharField()
     description = s.CharField()
-    status = s.CharField()
+    status = s.ChoiceField(list(transfers.STATUSES))
+    expires_at = s.DateTimeField(allow_null=True, help_text="of a hold that has a deadline")
     events = TransferEvent(many=True)
     recorded_at = s.DateTimeField()
-    position = s.IntegerField()
+    position = s.IntegerField(help_text="of the last event of the command that began it; never changes")
+    updated_at = s.DateTimeField()
+    updated_position = s.IntegerField(help_text="of its last event")
 
 
 class TransfersAnswer(s.Serializer[Any]):
@@ -94,3 +100,87 @@ class TrialBalanceAnswer(s.Serializer[Any]):
     currencies = TrialBalanceLine(many=True)
     balanced = s.BooleanField()
     final = s.BooleanField(help_text="no later answer for this instant will differ")
+
+
+class BooksTotal(s.Serializer[Any]):
+    currency = s.CharField()
+    accounts = s.IntegerField(help_text="how many accounts money had moved on")
+    accounts_total = s.CharField()
+    external_total = s.CharField(help_text="the world outside, which is as much less than nothing")
+    difference = s.CharField(help_text="the sum of both; anything but zero is an alarm")
+
+
+class BooksBalance(s.Serializer[Any]):
+    account_id = s.CharField()
+    balance = s.CharField()
+    currency = s.CharField()
+
+
+class BooksAnswer(s.Serializer[Any]):
+    recorded_at = s.DateTimeField(allow_null=True)
+    effective_at = s.DateTimeField(allow_null=True)
+    position = s.IntegerField(help_text="the highest that is in: the end of a command")
+    final = s.BooleanField(help_text="no later answer for these bounds will differ")
+    balanced = s.BooleanField()
+    currencies = BooksTotal(many=True)
+    balances = BooksBalance(many=True)
+    next_after = s.CharField(allow_null=True, help_text="`after` of the next page; null at the end")
+
+
+class BooksChange(s.Serializer[Any]):
+    account_id = s.CharField()
+    currency = s.CharField()
+    before = s.CharField()
+    after = s.CharField()
+    change = s.CharField()
+
+
+class BooksDifferenceAnswer(s.Serializer[Any]):
+    to = s.DateTimeField()
+    on = s.ChoiceField(["recorded_at", "effective_at"])
+    final = s.BooleanField(help_text="no later answer for these instants will differ")
+    total = s.IntegerField(help_text="how many accounts differ")
+    changes = BooksChange(many=True)
+    next_after = s.CharField(allow_null=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"from": s.DateTimeField(), **super().get_fields()}  # a word of Python's own
+
+
+class StepEvent(s.Serializer[Any]):
+    """An event, and the account after it."""
+
+    event_id = s.UUIDField()
+    event_type = s.CharField()
+    version = s.IntegerField()
+    recorded_at = s.DateTimeField()
+    effective_at = s.DateTimeField()
+    data = s.DictField()  # type: ignore[assignment]
+    balance = s.CharField()
+    held = s.CharField()
+    available = s.CharField()
+    currency = s.CharField()
+    status = s.CharField()
+
+
+class AccountAtAnswer(s.Serializer[Any]):
+    account_id = s.CharField()
+    at = s.DateTimeField(allow_null=True, help_text="null when a version was asked for")
+    version = s.IntegerField(help_text="0 before its first event")
+    final = s.BooleanField(help_text="no later answer will name another event")
+    event = StepEvent(allow_null=True, help_text="the one that made it so; null before the first")
+    before = StepEvent(allow_null=True)
+    after = StepEvent(allow_null=True)
+
+
+class Hit(s.Serializer[Any]):
+    kind = s.ChoiceField(list(finding.KINDS))
+    id = s.CharField(help_text="of the account, the event or the transfer")
+    account_id = s.CharField()
+    text = s.CharField(help_text="what it was found by")
+    position = s.IntegerField()
+
+
+class SearchAnswer(s.Serializer[Any]):
+    hits = Hit(many=True)
+    has_more = s.BooleanField(help_text="of some kind there is more than the limit let through")

@@ -11,6 +11,7 @@ from ledger import selectors as ledger
 from ledger.api import parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import INSTANT, query, read
+from ledger.api.waiting import MIN_POSITION
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from projections import selectors
@@ -18,7 +19,7 @@ from projections.api import freshness
 from projections.api.schema import TrialBalanceAnswer
 from projections.selectors import TrialBalanceLine
 
-_PARAMETERS = [query("as_of", INSTANT, "RFC 3339 with an offset, by recorded_at; now when absent")]
+_PARAMETERS = [query("as_of", INSTANT, "RFC 3339 with an offset, by recorded_at; now when absent"), MIN_POSITION]
 
 
 class TrialBalanceView(ApiView):
@@ -33,8 +34,7 @@ class TrialBalanceView(ApiView):
         # The journal's head first: what is settled by it is in every read model that has reached it.
         backlog = await in_thread(ledger.backlog)
         head = backlog.head_position
-        page = await in_thread(look)
-        page = await freshness.look_until(lambda page: page.position >= head, look, freshness.WAIT_S, page)
+        page = await freshness.reached(request, look, at_least=head)
         is_settled = as_of is not None and backlog.is_settled(as_of)
         body = {
             "as_of": None if as_of is None else format_instant(as_of),

@@ -3,7 +3,7 @@
 import { History } from "./charts.js";
 import { showConnection } from "./connection.js";
 import { LedgerFeed } from "./feed.js";
-import { integer, milliseconds } from "./format.js";
+import { integer, milliseconds, percentiles } from "./format.js";
 
 const page = document.getElementById("dashboard");
 const feed = new LedgerFeed(page.dataset.socket, { only: "status" });
@@ -66,18 +66,25 @@ function showProjections(projections) {
     const { name } = projection;
     put(`${name}-position`, integer(projection.position));
     put(`${name}-lag_events`, projection.lag_events === null ? "–" : integer(projection.lag_events));
-    putDuration(`${name}-lag_ms`, projection.lag_ms);
-    putDuration(`${name}-lag_p95_ms`, projection.lag_p95_ms);
+    put(`${name}-proven_to`, projection.proven_to === null ? "–" : integer(projection.proven_to));
+    put(`${name}-lag_percentiles`, percentiles(projection.lag_percentiles_ms));
     const state = document.querySelector(`[data-projection="${CSS.escape(name)}"]`);
     if (state === null) continue;
-    state.textContent = projection.alarm ? "Stopped" : projection.lag_events ? "Catching up" : "Current";
-    state.className = `ledger-badge ledger-badge-${projection.alarm ? "danger" : projection.lag_events ? "warning" : "good"}`;
+    const [word, tone] = projection.alarm ? ["Stopped", "danger"]
+      : projection.is_proven === false ? ["Not proven", "danger"]
+        : projection.lag_events ? ["Catching up", "warning"] : ["Current", "good"];
+    state.textContent = word;
+    state.className = `ledger-badge ledger-badge-${tone}`;
   }
 }
 
 function showAlarms(status) {
   const alarms = status.projections.filter((projection) => projection.alarm)
     .map((projection) => `The projection ${projection.name} stands still: ${projection.alarm}`);
+  for (const { name, position, is_proven, alarm } of status.projections) {
+    if (is_proven === false && !alarm) alarms.push(`The projection ${name} is not what the journal says, at position ${position}.`);
+  }
+  if (status.late_events) alarms.push(`${status.late_events} events became visible too late: see the journal, by time.`);
   for (const { name, parked } of status.projections) {
     if (parked) alarms.push(`${parked} events wait in ${name} for a person: see Parked events.`);
   }

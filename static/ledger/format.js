@@ -25,6 +25,12 @@ export function milliseconds(value) {
   return value < 60_000 ? [(value / 1000).toFixed(1), "s"] : [(value / 60_000).toFixed(1), "min"];
 }
 
+// The median, the 95th and the 99th percentile, in one cell.
+export function percentiles(values) {
+  const shown = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
+  return values ? `${values.map((value) => value.toLocaleString("en", shown)).join(" / ")} ms` : "–";
+}
+
 // 2026-01-31T12:00:00.000001Z → 12:00:00.000: enough to tell events apart; all of it is in the title.
 export function timeOfDay(instant) {
   return instant.slice(11, 23);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.read_world import (
     alarms,
     assert_read_model_is_right,
     change_event_store,
+    change_read_model,
     open_accounts,
     order_everything,
     positions,
@@ -235,4 +237,50 @@ def test_a_stream_with_other_limits_that_lost_its_beginning_is_no_obstacle() -> 
     on_the_bus(work)
     with projector():
         wait_until_applied()
+    assert_read_model_is_right()
+
+
+def test_a_history_that_breaks_behind_the_others_is_the_alarm_of_the_one_that_reads_it() -> None:
+    events = events_of_history()
+    with projector():
+        wait_until_applied()
+    altered_at = next(e.position for e in events if e.event.event_type == "MoneyWithdrawn")
+    change_event_store("UPDATE events SET data = data || '{\"amount_minor\": 1}' WHERE event_id = %s",
+                       events[altered_at - 1].event.event_id)  # fmt: skip
+    change_read_model("DELETE FROM checkpoints WHERE projection = 'search'", "TRUNCATE search_entries")
+    with projector():
+        wait_for(lambda: bool(alarms()), "an alarm")
+        submit(*random_commands(open_accounts(3, "later"), 10))
+        head = order_everything()
+        wait_for(lambda: positions()["accounts"] == head, "the others go on")
+        assert set(alarms()) == {"search"}
+        assert f"event {altered_at}" in alarms()["search"]
+    assert {name for name, position in positions().items() if position < head} == {"search"}
+
+
+def test_an_event_taken_out_of_the_journal_raises_an_alarm() -> None:
+    events_of_history()
+    change_event_store("DELETE FROM journal WHERE position = 20")
+    with projector():
+        wait_for(lambda: bool(alarms()), "an alarm")
+    assert "position 20" in next(iter(alarms().values()))
+    assert max(positions().values()) < 20
+
+
+def test_an_alarm_stays_while_its_cause_does_and_goes_when_that_is_mended() -> None:
+    events = events_of_history()
+    first = next(e for e in events if e.event.event_type == "MoneyWithdrawn")
+    change = "UPDATE events SET data = data || %s::jsonb WHERE event_id = %s"
+    change_event_store(change, '{"amount_minor": 1}', first.event.event_id)
+    with projector():
+        wait_for(lambda: bool(alarms()), "an alarm")
+        # Looked at for longer than it takes to begin a new turn: it must not go on and off.
+        seen, pause = set(), threading.Event()
+        for _ in range(200):
+            seen.add(bool(alarms()))
+            pause.wait(0.01)
+        assert seen == {True}
+        change_event_store(change, orjson.dumps(first.event.data).decode(), first.event.event_id)
+        wait_until_applied()
+        wait_for(lambda: alarms() == {}, "no alarm")
     assert_read_model_is_right()

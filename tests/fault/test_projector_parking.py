@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -13,11 +10,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from ledger.domain.commands import Deposit, Transfer
+from ledger.domain.commands import Deposit
 from ledger.store import journal
 from projections import accounts, activity, money, postings, transactions
 from projections.money import MOVES_MONEY
-from projections.projection import Batch, Cursor
+from tests.poison_world import POISON, a_history_with_poison, parked, poisonous
 from tests.read_world import (
     WRONG_BOOKS,
     assert_read_model_is_right,
@@ -32,44 +29,6 @@ from tests.read_world import (
 )
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
-POISON = "poison"
-
-
-@contextmanager
-def poisonous(module: Any) -> Iterator[None]:
-    """Give a projection a bug: it cannot take a withdrawal whose description says poison."""
-    healthy, is_there = module.PROJECTION, True
-
-    def apply(cursor: Cursor, batch: Batch) -> None:
-        for sequenced in batch.events:
-            event = sequenced.event
-            if is_there and event.event_type == "MoneyWithdrawn" and event.data["description"] == POISON:
-                raise ValueError("cannot digest this")
-        healthy.apply(cursor, batch)
-
-    module.PROJECTION = replace(healthy, apply=apply)
-    try:
-        yield
-    finally:
-        is_there = False  # also for a projector that has the projection already
-        module.PROJECTION = healthy
-
-
-def parked(projection: str) -> list[tuple[int, str, bool]]:
-    return read_model(
-        "SELECT position, aggregate_id, is_cause FROM parked_events WHERE projection = %s ORDER BY 1", projection
-    )
-
-
-def a_history_with_poison() -> list[str]:
-    ids = open_accounts(8)
-    usd = [id_ for number, id_ in enumerate(ids) if number % 4 < 2]
-    submit(*random_commands(ids, 50))
-    submit(Transfer(usd[0], usd[1], Decimal(1), POISON))
-    submit(*random_commands(ids, 50, seed=2))
-    submit(Deposit(usd[0], Decimal(5)), Deposit(usd[1], Decimal(5)))
-    order_everything()
-    return usd
 
 
 @pytest.mark.parametrize("projection", [transactions, accounts, activity])

@@ -9,6 +9,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from ledger.api import waiting
 from projections.api import freshness
 from tests.api_world import get, ok, open_account, post, problem
 from tests.read_world import order_everything, projector, relay, wait_until_applied
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("clean_stores")
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "WAIT_S", 0.1)
     monkeypatch.setattr(freshness, "ASKED_WAIT_S", 0.1)
+    monkeypatch.setattr(waiting, "ASKED_WAIT_S", 0.1)
 
 
 def test_every_write_is_in_the_next_read(operator: Client) -> None:
@@ -114,3 +116,51 @@ def test_a_version_nobody_has_of_an_account_nobody_has_is_not_found(operator: Cl
 def test_min_version_zero_does_not_conjure_up_an_account(operator: Client) -> None:
     account_id = open_account(operator)
     problem(get(operator, f"accounts/{account_id}", min_version=0), 503, "not_yet")
+
+
+def queries(account_id: str, transfer_id: str, event_id: str) -> dict[str, dict[str, Any]]:
+    """Return every query that reads the books, with what it needs."""
+    instant = "2999-01-01T00:00:00Z"
+    return {
+        "accounts": {},
+        f"accounts/{account_id}": {},
+        f"accounts/{account_id}/transactions": {},
+        f"accounts/{account_id}/balance-at": {"timestamp": instant},
+        f"accounts/{account_id}/at": {"version": 1},
+        "transfers": {},
+        f"transfers/{transfer_id}": {},
+        "trial-balance": {},
+        "books": {},
+        "books/difference": {"from": instant, "to": instant},
+        "search": {"q": account_id},
+        "events": {},
+        f"events/{event_id}": {},
+    }
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_query_says_for_which_position_it_is_true_and_waits_for_the_one_asked_for(operator: Client) -> None:
+    with relay(), projector():
+        source, target = open_account(operator, "10"), open_account(operator)
+        body = {"from_account_id": source, "to_account_id": target, "amount": "1", "description": "one"}
+        moved = ok(post(operator, "transfer", body), 201)
+        wait_until_applied(order_everything())
+        wanted = queries(source, moved["transfer_id"], moved["event_id"])
+        for path, parameters in wanted.items():
+            response = get(operator, path, min_position=5, **parameters)
+            assert (response.status_code, response["Chronicle-Position"]) == (200, "5"), path
+        for path, parameters in wanted.items():
+            response = get(operator, path, min_position=6, **parameters)
+            asked = problem(response, 503, "not_yet")
+            assert (asked["position"], asked["min_position"], response["Retry-After"]) == (5, 6, "1"), path
+            problem(get(operator, path, min_position="five", **parameters), 400, "invalid_parameter")
+
+
+def test_a_query_waits_for_a_position_that_is_on_its_way(operator: Client) -> None:
+    account_id = open_account(operator, "1")
+    for path in ("accounts", f"accounts/{account_id}/balance-at"):
+        with relay(), ThreadPoolExecutor(1) as executor:
+            timestamp = {"timestamp": "2999-01-01T00:00:00Z"} if path != "accounts" else {}
+            waiting_for: Any = executor.submit(read_in_thread, operator, path, min_position=2, **timestamp)
+            with projector():
+                assert int(waiting_for.result()["Chronicle-Position"]) >= 2

@@ -6,7 +6,6 @@ Exits with 1 when one stands under an alarm or has parked events.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -16,9 +15,6 @@ from rich.table import Table
 from chronicle.processes import CHECK_FAILED
 from projections import overview
 from projections.overview import Overview, Standing
-
-# A projector that works moves a checkpoint or is idle; percentiles older than their window say nothing.
-LAG_SHOWN_FOR = timedelta(seconds=60)
 
 
 class Command(BaseCommand):
@@ -72,6 +68,5 @@ def _print(found: Overview, console: Console) -> None:
 
 
 def _lag(standing: Standing) -> str:
-    if datetime.now(UTC) - standing.updated_at > LAG_SHOWN_FOR:
-        return "–"
-    return f"{standing.lag_p50_ms:.1f} / {standing.lag_p95_ms:.1f} / {standing.lag_p99_ms:.1f}"
+    percentiles = standing.lag_percentiles_ms
+    return "–" if percentiles is None else " / ".join(f"{lag_ms:.1f}" for lag_ms in percentiles)
