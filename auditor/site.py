@@ -19,6 +19,10 @@ class PortalSite(UnfoldAdminSite):
         return super().has_permission(request) and may_read(request)
 
     def extra_urls(self) -> list[URLPattern]:
+        from auditor.past.books import books
         from auditor.views import live
 
-        return [path("live/", self.admin_view(live), name="live")]
+        return [
+            path("live/", self.admin_view(live), name="live"),
+            path("books/", self.admin_view(books), name="books"),
+        ]

@@ -52,3 +52,11 @@ CROSS JOIN LATERAL (
     ORDER BY recorded_at DESC, version DESC LIMIT 1
 ) AS e ORDER BY wanted.at
 """
+
+# Events by their ids, each with its place in the journal, if it has one yet.
+EVENTS_WITH_PLACES = """
+SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.data, e.state, e.metadata,
+       e.recorded_at, j.position, j.sequenced_at
+FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = ANY(%(event_ids)s::uuid[])
+"""

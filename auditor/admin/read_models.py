@@ -27,6 +27,7 @@ from auditor.admin.formats import (
 )
 from auditor.past.account import account
 from auditor.past.time_travel import time_travel
+from auditor.past.transfer import transfer
 from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 
@@ -126,11 +127,6 @@ def _transfer_link(transfer_id: str | None) -> SafeString:
     return link("projections_transfer_change", transfer_id) if transfer_id else NOTHING
 
 
-def _event_links(events: list[dict[str, str]]) -> SafeString:
-    links = ((link("ledger_event_change", event["event_id"], event["type"]),) for event in events)
-    return format_html_join(" ", "{}", links)
-
-
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
@@ -139,30 +135,16 @@ class TransferAdmin(ReadOnlyAdmin):
     search_help_text = "Transfer or account id"
     hint = "Money on its way as one thing, newest first: movements between accounts, and holds."
     list_display = (
-        column("Transfer", lambda transfer: short_id(transfer.transfer_id)), _kind,
-        column("From", lambda transfer: account_link(transfer.from_account_id)),
-        column("To", lambda transfer: account_link(transfer.to_account_id)),
+        column("Transfer", lambda row: short_id(row.transfer_id)), _kind,
+        column("From", lambda row: account_link(row.from_account_id)),
+        column("To", lambda row: account_link(row.to_account_id)),
         _amount, _status, "description", _recorded_at, _position,
     )  # fmt: skip
-    detail = (
-        (
-            "Transfer",
-            (
-                ("transfer_id", _kind),
-                (
-                    column("From", lambda transfer: account_link(transfer.from_account_id)),
-                    column("To", lambda transfer: account_link(transfer.to_account_id)),
-                ),
-                (_amount, money_column("moved_minor", "Moved"), _status), ("description", _position),
-                (_recorded_at, instant_column("updated_at", "Last event at (UTC)")),
-                instant_column("expires_at", "Expires at (UTC)"),
-                column("Events", lambda transfer: _event_links(transfer.events)),
-            ),
-        ),
-    )  # fmt: skip
 
-    def subject(self, obj: Transfer) -> tuple[str, str]:
-        return (access_log.TRANSFER, obj.transfer_id)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self.own_page(request, object_id, transfer)
 
 
 @admin.register(Posting)

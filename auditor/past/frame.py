@@ -15,6 +15,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from auditor.admin.base import refuse_null_bytes
 from ledger.errors import StoreUnavailable
 
 View = Callable[..., HttpResponse]
@@ -40,10 +41,11 @@ def not_found(request: HttpRequest, kind: str, subject_id: str, list_page: str) 
 
 
 def reads_the_stores(view: View) -> View:
-    """Answer with a page that names the database when one does not answer."""
+    """Answer with a page that names the database when one does not answer; refuse what none could be asked."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+        refuse_null_bytes(*request.GET.keys(), *request.GET.values())
         try:
             return view(request, *arguments, **named)
         except StoreUnavailable:
