@@ -85,6 +85,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self._pressure.relieved()
             batch = await subscription.next_batch()
             await self.send(text_data=events_frame(batch))
+            subscription.note_sent()
             if len(batch) < EVENTS_PER_FRAME_MAX:
                 await asyncio.sleep(FRAME_INTERVAL_S)
 

@@ -26,18 +26,22 @@ class Subscription:
         self._feed = feed
         self._position = after
         self._wanted = wanted
-        # Up to here everything wanted has been sent, because whoever asks for more has sent what there was.
+        # Up to here everything wanted has been sent; `_position` is ahead of it while a batch is on its way.
         self.sent_position = after
 
     async def next_batch(self) -> list[LiveEvent]:
         """Return the next events in position order, 1 to EVENTS_PER_FRAME_MAX of them, waiting for the first."""
         while True:
-            self.sent_position = self._position
+            self.note_sent()
             await self._feed.wait_for_events(self._position)
             kept = self._feed.kept_after(self._position)
             batch = self._take(kept) if kept is not None else await self._read()
             if batch:
                 return batch
+
+    def note_sent(self) -> None:
+        """Note that the last batch is with the client. Asking for the next one says the same."""
+        self.sent_position = self._position
 
     def _take(self, kept: list[LiveEvent]) -> list[LiveEvent]:
         batch: list[LiveEvent] = []

@@ -89,7 +89,7 @@ def transfer(request: HttpRequest, transfer_id: str) -> HttpResponse:
     context = {
         "transfer_id": transfer_id,
         "kind": badge(row.kind.replace("_", " ")),
-        "status": status_badge(row.status),
+        "state": status_badge(row.status),
         "source": account_link(row.from_account_id),
         "target": account_link(row.to_account_id),
         "amount": money(row.amount_minor, row.currency),
