@@ -19,6 +19,7 @@ _LEDGER = (
         ("Books as of", "menu_book", "books"),
     ],
 )
+_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
 _EVENT_STORE = (
     "Event store",
     may_read,
@@ -38,6 +39,7 @@ _READ_MODELS = (
         ("Accounts", "account_balance", "projections_account_changelist"),
         ("Transactions", "receipt_long", "projections_transaction_changelist"),
         ("Transfers", "swap_horiz", "projections_transfer_changelist"),
+        ("Holds", "lock_clock", "projections_hold_changelist"),
         ("Postings", "balance", "projections_posting_changelist"),
         ("Trial balance", "functions", "projections_trialbalance_changelist"),
         ("Checkpoints", "flag", "projections_checkpoint_changelist"),
@@ -58,7 +60,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
     return [
         {
             "title": title,

@@ -1,4 +1,4 @@
-"""Which role may see which part of the portal. What is not named here is only ever looked at, by nobody changed.
+"""Which role may see and do what in the portal. What is not named here is only ever looked at, by nobody changed.
 
 `chronicle.roles` says who has which role; a superuser has all of them.
 """
@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from chronicle.roles import Role, roles_of
+from ledger.api.authentication import MayCommand
 
 READERS = frozenset(Role)
 # Not the operator: whom an auditor looks at is not for the audited to know.
@@ -17,6 +18,8 @@ OVERSEERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 # To try parked events again changes no event and no rule: it lets the read model catch up with what is written.
 REPAIRERS = frozenset({Role.ADMINISTRATOR})
 USER_MANAGERS = frozenset({Role.ADMINISTRATOR})
+# As the API's: an auditor changes nothing, or would be looking at what they did themselves.
+COMMANDERS = MayCommand.roles
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -33,6 +36,16 @@ def may_repair(request: HttpRequest) -> bool:
 
 def may_manage_users(request: HttpRequest) -> bool:
     return _has_one(request, USER_MANAGERS)
+
+
+def may_operate(request: HttpRequest) -> bool:
+    """Look after the machinery: projections and what they parked."""
+    return _has_one(request, USER_MANAGERS)
+
+
+def may_command(request: HttpRequest) -> bool:
+    """Move money and freeze accounts."""
+    return _has_one(request, COMMANDERS)
 
 
 def _has_one(request: Any, wanted: frozenset[Role]) -> bool:

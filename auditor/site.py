@@ -19,10 +19,14 @@ class PortalSite(UnfoldAdminSite):
         return super().has_permission(request) and may_read(request)
 
     def extra_urls(self) -> list[URLPattern]:
+        from auditor.integrity import views as integrity
+        from auditor.jobs import views as jobs
         from auditor.past.books import books
         from auditor.views import live
 
         return [
             path("live/", self.admin_view(live), name="live"),
             path("books/", self.admin_view(books), name="books"),
+            *integrity.urls(self.admin_view),
+            *jobs.urls(self.admin_view),
         ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -60,4 +58,4 @@ def _addresses() -> dict[str, str]:
         "transfer": "projections_transfer_change",
     }
     addresses = {name: reverse(f"admin:{page}", args=["KEY"]) for name, page in pages.items()}
-    return {**addresses, "proof": reverse("event-proof", args=[UUID(int=0)]).replace(str(UUID(int=0)), "KEY")}
+    return {**addresses, "proof": f"{reverse('admin:integrity-event')}?event=KEY"}

@@ -10,5 +10,7 @@ http_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
 
 from auditor.routing import websocket_application  # noqa: E402
+from chronicle.processes import spare_the_collector  # noqa: E402
 
 application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
+spare_the_collector()

@@ -6,10 +6,23 @@ Exit codes of all commands: 0 done, 1 a check failed, 2 wrong usage, 3 something
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 
 CHECK_FAILED, USAGE, MISSING = 1, 2, 3
+
+
+# A batch of a thousand commands makes some fifty thousand objects, none of them in a cycle. With Python's own
+# thresholds the collector went through all of Django for each of them: 20 of 100 ms (ADR 11).
+GC_THRESHOLDS = (50_000, 20, 100)
+
+
+def spare_the_collector() -> None:
+    """Leave what a process has loaded out of garbage collection, and collect less often. Called when it is set up."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -20,6 +33,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
+        spare_the_collector()
         await main(stop)
 
     asyncio.run(run())

@@ -182,7 +182,7 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "auditor.dashboard.add_status",
-    "STYLES": [lambda request: static("ledger/portal.css")],
+    "STYLES": [lambda request: static("ledger/portal.css"), lambda request: static("ledger/tools.css")],
     "SIDEBAR": {"navigation": "auditor.navigation.sidebar"},
     "BORDER_RADIUS": "6px",
     "COLORS": {"primary": PRIMARY_COLORS},

@@ -14,13 +14,14 @@ from ledger.bus.envelope import to_envelope
 from ledger.domain.account import Account, from_state
 from ledger.domain.errors import AccountNotFound, Unknown
 from ledger.domain.instants import format_instant
-from ledger.store import history
+from ledger.store import history, refusals
 from ledger.store.journal import Sequenced
 from ledger.store.proofs import EventNotFound
 from ledger.store.recorded import event_id_of
 
 head_version = history.head_version
 backlog = history.backlog
+now = history.now
 late_events = history.late_events
 
 
@@ -50,6 +51,14 @@ class BalanceAt:
     account: Account
     version: int
     is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalsPage:
+    """`total`: how many refusals there are under the same filters."""
+
+    refusals: list[refusals.RecordedRefusal]
+    total: int
 
 
 def head_position() -> int:
@@ -93,6 +102,17 @@ def balance_at(account_id: str, instant: datetime) -> BalanceAt:
         detail = f"account {account_id} did not exist at {at}"
         raise AccountNotFoundAt(detail, account_id=account_id, at=at, final=found.is_final)
     raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+
+
+def refused(limit: int, after: UUID | None, filters: refusals.Filters) -> RefusalsPage | None:
+    """Return refused commands, newest first. `after`: the last one of the page before; None when there is no such."""
+    before = None
+    if after is not None:
+        recorded_at = refusals.recorded_at(after)
+        if recorded_at is None:
+            return None
+        before = (recorded_at, after)
+    return RefusalsPage(refusals.newest(limit, before, filters), refusals.count(filters))
 
 
 def command_exists(command_id: UUID) -> bool:

@@ -18,7 +18,7 @@ from django.db import connections
 
 from ledger.domain.account import AGGREGATE_TYPE, Account, evolve, from_state
 from ledger.domain.events import from_data
-from ledger.domain.instants import format_instant
+from ledger.domain.instants import format_instant, parse_instant
 from ledger.store import history
 from ledger.store.event_store import FINAL_AFTER
 from projections import source
@@ -46,6 +46,7 @@ WHERE position BETWEEN %s AND %s GROUP BY 1, 2 HAVING sum(amount_minor) <> 0
 DAYS = """
 SELECT account_id, day, (credits_minor - debits_minor)::text FROM daily_balances WHERE NOT is_external
 """
+OPEN_HOLDS = "SELECT hold_id, account_id, amount_minor, expires_at FROM holds WHERE status = 'open'"
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +82,6 @@ class _Fold:
         domain_event = from_data(event.event_type, event.data, event.schema_version)
         after = evolve(before, domain_event, format_instant(event.effective_at))
         self.accounts[event.aggregate_id], self.versions[event.aggregate_id] = after, event.version
-        self.types[event.event_type] += 1
         moved = after.balance_minor - (before.balance_minor if before else 0)
         if moved:
             self.days[event.aggregate_id, event.effective_at.date()] += moved
@@ -103,6 +103,7 @@ def check(progress: Progress, account_id: str | None = None, since: datetime | N
             yield from _compare_lines(cursor, fold, events, account_id)
             progress(events[-1].position, up_to)
         yield from _compare_accounts(cursor, fold, is_whole=is_whole)
+        yield from _compare_holds(cursor, fold, is_whole=is_whole)
         if is_whole:
             yield from _compare_sums(cursor, fold)
 
@@ -133,6 +134,7 @@ def _compare_lines(cursor: Any, fold: _Fold, events: Sequence[Sequenced], accoun
     expected = {}
     for sequenced in events:
         event = sequenced.event
+        fold.types[event.event_type] += 1
         if event.aggregate_type == AGGREGATE_TYPE and (moved := fold.take(sequenced)):
             balance_minor = fold.accounts[event.aggregate_id].balance_minor
             expected[sequenced.position] = (event.aggregate_id, event.version, moved, balance_minor)
@@ -158,6 +160,19 @@ def _compare_accounts(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[F
         for id_, account in fold.accounts.items()
     }
     yield from _differences("accounts", "account", expected, {row[0]: row[1:] for row in rows})
+
+
+def _compare_holds(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[Finding]:
+    """Compare the open ones: those that accounts still have."""
+    wanted = None if is_whole else list(fold.accounts)
+    query = OPEN_HOLDS if wanted is None else OPEN_HOLDS + " AND account_id = ANY(%s)"
+    expected = {
+        hold_id: (id_, hold["amount_minor"], hold["expires_at"] and parse_instant(hold["expires_at"]))
+        for id_, account in fold.accounts.items()
+        for hold_id, hold in account.holds.items()
+    }
+    found = {row[0]: row[1:] for row in _rows(cursor, query, wanted and (wanted,))}
+    yield from _differences("holds", "open hold", expected, found)
 
 
 def _compare_sums(cursor: Any, fold: _Fold) -> Iterator[Finding]:

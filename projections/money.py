@@ -52,6 +52,7 @@ MOVES_NOTHING = {
     "AccountUnfrozen",
     "FundsHeld",
     "HoldReleased",
+    "LogKeyRotated",
     "OverdraftLimitChanged",
 }
 

@@ -59,6 +59,7 @@ def registry() -> tuple[Projection, ...]:
         accounts,
         activity,
         daily_balances,
+        holds,
         postings,
         search,
         transactions,
@@ -66,7 +67,7 @@ def registry() -> tuple[Projection, ...]:
         trial_balance,
     )
 
-    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search)
+    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search, holds)
     return tuple(module.PROJECTION for module in modules)
 
 

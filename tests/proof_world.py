@@ -74,3 +74,7 @@ def tamper(servers: Servers, statement: str, *parameters: Any) -> int:
         if not servers.event_store_owner_url.startswith("cockroachdb://"):
             owner.execute("SET session_replication_role = replica")
         return owner.execute(statement, parameters).rowcount  # type: ignore[arg-type]
+
+
+def deposit_more(account_id: str, times: int) -> None:
+    submit(*[Deposit(account_id, Decimal(1))] * times)

@@ -40,7 +40,7 @@ class ReadOnlyAdmin(ModelAdmin):
     account_fields: tuple[str, ...] = ()
     hint = ""
 
-    actions = None
+    actions: tuple[str, ...] | None = None
     paginator = KeysetPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER  # they count

@@ -167,6 +167,8 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
+    exact_search = ("actor", "code", "refusal_id")
+    search_help_text = "Actor, code or refusal id"
     hint = "Commands that a rule of the books refused, newest first. They changed nothing."
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),

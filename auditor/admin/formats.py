@@ -25,7 +25,7 @@ from ledger.domain.money import format_minor
 ID_DIGITS_SHORT = 8
 TONE_BY_STATUS = {
     "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
-    "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+    "open": "warning", "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
 }  # fmt: skip
 OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]

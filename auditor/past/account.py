@@ -27,7 +27,8 @@ from auditor.admin.formats import (
     money,
     status_badge,
 )
-from auditor.past.frame import not_found, page, reads_the_stores
+from auditor.pages import render
+from auditor.past.frame import not_found, reads_the_stores
 from auditor.past.history import POINTS_MAX, balance_history
 from auditor.past.instants import microseconds
 from auditor.past.life import Life, life_of, positions_of
@@ -73,7 +74,7 @@ def account(request: HttpRequest, account_id: str) -> HttpResponse:
         "first_url": _url(request, before=None) if request.GET.get("before") else "",
         "behind": _is_behind(life),
     }
-    return page(request, "auditor/account.html", f"Account {account_id}", **context)
+    return render(request, "auditor/account.html", f"Account {account_id}", **context)
 
 
 def summary(state: Account) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def _related(account_id: str) -> list[Any]:
         anchor(travel, "Time travel"),
         list_link("projections_transfer", "Transfers out", from_account_id=account_id),
         list_link("projections_transfer", "Transfers in", to_account_id=account_id),
+        list_link("projections_hold", "Holds", account_id=account_id),
         list_link("ledger_event", "Events", aggregate_id=account_id),
         list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
         list_link("projections_transaction", "Transactions", account_id=account_id),

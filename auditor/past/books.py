@@ -19,8 +19,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from auditor.admin.formats import account_link, anchor, money
+from auditor.pages import render
 from auditor.past import instants
-from auditor.past.frame import page, reads_the_stores
+from auditor.past.frame import reads_the_stores
 from ledger.domain.instants import format_instant
 from projections.time_travel import Balance, Books, Change, Cut, Total, difference
 from projections.time_travel import books as read_books
@@ -93,7 +94,7 @@ def books(request: HttpRequest) -> HttpResponse:
         context |= _comparison(request, wanted["at"], wanted["against"], wanted["after"])
     elif wanted.get("at"):
         context |= _balances(request, wanted["at"], wanted["after"])
-    return page(request, "auditor/books.html", "Books as of", **context)
+    return render(request, "auditor/books.html", "Books as of", **context)
 
 
 def _balances(request: HttpRequest, cut: Cut, after: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from django.urls import reverse
 
 from auditor import access_log
 from auditor.admin.formats import anchor, event_badge, instant, link, money
+from auditor.pages import render
 from auditor.past.account import chart, summary
 from auditor.past.differences import field_differences
-from auditor.past.frame import not_found, page, part, reads_the_stores
+from auditor.past.frame import not_found, part, reads_the_stores
 from auditor.past.history import balance_history
 from auditor.past.instants import HELP, MICROSECOND, InstantField, microseconds
 from auditor.past.life import Life, life_of, positions_of
@@ -71,7 +72,7 @@ def time_travel(request: HttpRequest, account_id: str) -> HttpResponse:
         "chart": chart(life, [point.as_json() for point in points]),
         "related": _related(account_id),
     }
-    return page(request, "auditor/time_travel.html", f"Time travel: {account_id}", **context)
+    return render(request, "auditor/time_travel.html", f"Time travel: {account_id}", **context)
 
 
 def _place(life: Life, wanted: dict[str, Any]) -> Place:

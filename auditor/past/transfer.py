@@ -19,7 +19,8 @@ from django.urls import reverse
 
 from auditor import access_log, sql
 from auditor.admin.formats import account_link, anchor, badge, event_badge, instant, link, money, status_badge
-from auditor.past.frame import not_found, page, reads_the_stores
+from auditor.pages import render
+from auditor.past.frame import not_found, reads_the_stores
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.store.connection import connection, translated
 from projections import selectors
@@ -102,7 +103,7 @@ def transfer(request: HttpRequest, transfer_id: str) -> HttpResponse:
         "is_cut": len(row.events) > EVENTS_MAX,
         "events_max": EVENTS_MAX,
     }
-    return page(request, "auditor/transfer.html", "Transfer", **context)
+    return render(request, "auditor/transfer.html", "Transfer", **context)
 
 
 def _events(row: Transfer) -> list[Placed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import template
+from django.contrib.admin.utils import quote
 
 register = template.Library()
 UNKNOWN = "–"
@@ -32,6 +33,18 @@ def duration_unit(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     return "ms" if milliseconds < SECOND_MS else "s" if milliseconds < MINUTE_MS else "min"
+
+
+@register.filter
+def hex(value: bytes) -> str:  # noqa: A001 (the filter's name in templates)
+    """Return bytes as hexadecimal digits."""
+    return bytes(value).hex()
+
+
+@register.filter
+def admin_key(value: object) -> str:
+    """Return a key as the admin spells it in addresses."""
+    return str(quote(str(value)))
 
 
 @register.filter

@@ -21,12 +21,14 @@ Spread = tuple[float, float, float]  # median, minimum, maximum
 class Figure:
     name: str
     unit: str
-    floor: float
+    floor: float | None  # None: shown for comparison, held against nothing
     spread: Spread
     lower_is_better: bool = False
 
     @property
     def is_met(self) -> bool:
+        if self.floor is None:
+            return True
         return self.spread[0] <= self.floor if self.lower_is_better else self.spread[0] >= self.floor
 
 
@@ -69,6 +71,12 @@ def print_table(figures: Iterable[Figure]) -> None:
     table = Table("what", "median", "min", "max", "unit", "asked", "", title="Chronicle Ledger")
     for figure in figures:
         median, low, high = (f"{value:,.1f}" if value < 100 else f"{value:,.0f}" for value in figure.spread)
-        asked = f"{'≤' if figure.lower_is_better else '≥'} {figure.floor:,.0f}"
-        table.add_row(figure.name, median, low, high, figure.unit, asked, "met" if figure.is_met else "missed")
+        table.add_row(figure.name, median, low, high, figure.unit, *_verdict(figure))
     console.print(table)
+
+
+def _verdict(figure: Figure) -> tuple[str, str]:
+    if figure.floor is None:
+        return "", ""
+    asked = f"{'≤' if figure.lower_is_better else '≥'} {figure.floor:,.4g}"
+    return asked, "met" if figure.is_met else "missed"

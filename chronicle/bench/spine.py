@@ -117,6 +117,15 @@ def drained(position_of: Callable[[], int], start: int, target: int) -> float:
         time.sleep(0.02)
 
 
+def caught_up() -> None:
+    """Wait until relay and projector have nothing left from what was measured or seeded before."""
+    deadline = time.monotonic() + DRAIN_S_MAX
+    while read_model_position() < journal.head().position or journal_events_waiting():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"relay and projector are not done after {DRAIN_S_MAX:.0f} s")
+        time.sleep(0.1)
+
+
 def relay() -> Figure:
     rates = []
     for _ in range(3):
@@ -146,8 +155,7 @@ def live_lag() -> list[Figure]:
     lags_ms: list[float] = []
     query = "SELECT version FROM accounts WHERE account_id = %s"
     with worker("relay_events"), worker("run_projections"), read_model_connection() as reader:
-        while read_model_position() < journal.head().position or journal_events_waiting():
-            time.sleep(0.1)
+        caught_up()
         due = time.perf_counter()
         for number in range(LIVE_RATE_PER_S * LIVE_S):
             time.sleep(max(0.0, due - time.perf_counter()))

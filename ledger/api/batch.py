@@ -6,7 +6,7 @@ malformed element is an outcome of its own, unless `atomic` asks for all or noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -16,16 +16,12 @@ from rest_framework.request import Request
 
 from ledger.api.base import answer, in_thread
 from ledger.api.body import StrictJsonParser
-from ledger.api.commands import CommandView, accepted_body
+from ledger.api.commands import CommandView
+from ledger.api.elements import execute_elements, outcome_body, submission_of_element
 from ledger.api.errors import MissingField, UnknownField
-from ledger.api.problems import body_of
 from ledger.api.schema import COMMAND_STATUSES, problems
-from ledger.api.submissions import FORMS, submission_of
-from ledger.bus.nudge import nudge
-from ledger.domain.errors import InvalidField, LedgerError
-from ledger.engine.execute import COMMANDS_MAX, execute
-from ledger.engine.submission import Outcome, Rejected, Submission
-from ledger.errors import BatchAborted
+from ledger.domain.errors import InvalidField
+from ledger.engine.execute import COMMANDS_MAX
 
 _FIELDS = ("commands", "atomic", "dry_run")
 
@@ -47,6 +43,7 @@ class BatchAnswer(serializers.Serializer[Any]):
     success = serializers.BooleanField(help_text="every command was accepted")
     accepted = serializers.IntegerField()
     rejected = serializers.IntegerField()
+    dry_run = serializers.BooleanField(help_text="true when nothing was written")
     outcomes = serializers.ListField(child=serializers.DictField(), help_text="an answer or a problem each, in order")
 
 
@@ -63,15 +60,16 @@ class BatchView(CommandView):
         """Execute many commands in order, independently or all-or-nothing."""
         elements, is_atomic, is_dry_run = _read(_object(request))
         actor = request.user.get_username()
-        submissions = [_submission(element, actor) for element in elements]
-        outcomes = await in_thread(_execute, submissions, is_atomic, is_dry_run)
-        bodies = [_body(outcome) for outcome in outcomes]
+        entries = [submission_of_element(element, actor) for element in elements]
+        outcomes = await in_thread(partial(execute_elements, entries, is_atomic=is_atomic, is_dry_run=is_dry_run))
+        bodies = [outcome_body(outcome) for outcome in outcomes]
         accepted = sum(body["success"] for body in bodies)
         return answer(
             {
                 "success": accepted == len(bodies),
                 "accepted": accepted,
                 "rejected": len(bodies) - accepted,
+                "dry_run": is_dry_run,
                 "outcomes": bodies,
             }
         )
@@ -96,36 +94,3 @@ def _read(data: dict[str, Any]) -> tuple[list[Any], bool, bool]:
         if not isinstance(flag, bool):
             raise InvalidField(f"{name} is true or false", field=name)
     return commands, *flags
-
-
-def _submission(element: Any, actor: str) -> Submission | LedgerError:
-    try:
-        if not isinstance(element, dict):
-            raise InvalidField("a command of a batch is an object", field="commands")
-        fields = dict(element)
-        command_type, key = fields.pop("type", None), fields.pop("idempotency_key", None)
-        if command_type is None:
-            raise MissingField("type is missing", field="type")
-        if not isinstance(command_type, str) or command_type not in FORMS:
-            raise InvalidField("there is no such command", field="type", types=list(FORMS))
-        if key is not None and not isinstance(key, str):
-            raise InvalidField("idempotency_key is a string", field="idempotency_key")
-        return submission_of(command_type, fields, actor, key)
-    except LedgerError as error:
-        return error
-
-
-def _execute(entries: Sequence[Submission | LedgerError], is_atomic: bool, is_dry_run: bool) -> list[Outcome]:
-    """Return an outcome each; what is malformed is never shown to the engine."""
-    well_formed = [entry for entry in entries if isinstance(entry, Submission)]
-    if is_atomic and len(well_formed) < len(entries):
-        aborted = BatchAborted("another command of this batch is malformed")
-        return [Rejected(entry if isinstance(entry, LedgerError) else aborted) for entry in entries]
-    executed = iter(execute(well_formed, atomic=is_atomic, dry_run=is_dry_run, on_commit=nudge) if well_formed else [])
-    return [next(executed) if isinstance(entry, Submission) else Rejected(entry) for entry in entries]
-
-
-def _body(outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Rejected):
-        return {"success": False, **body_of(outcome.error, replayed=outcome.replayed)}
-    return accepted_body(outcome)

@@ -1,28 +1,33 @@
 """The command calls: POST /api/v1/commands/<type>. One request, one command, one answer.
 
 Malformed requests end in `submission_of` and leave no trace; the rest is decided by the engine, together
-with whatever other commands arrive at the same moment.
+with whatever other commands arrive at the same moment. A dry run is decided alone and written nowhere.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from ledger.api import parameters
 from ledger.api.authentication import MayCommand
-from ledger.api.base import ApiView, answer
+from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.problems import REPLAYED_HEADER, problem
 from ledger.api.schema import command as describe
 from ledger.api.submissions import submission_of
 from ledger.domain.account import AGGREGATE_TYPE
+from ledger.domain.errors import InvalidField
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.engine import batching
+from ledger.engine import execute as engine
 from ledger.engine.submission import Accepted, Rejected
 
 KEY_HEADER = "HTTP_IDEMPOTENCY_KEY"
+_YES, _NO = ("1", "true"), ("0", "false")
 
 
 class CommandView(ApiView):
@@ -30,12 +35,24 @@ class CommandView(ApiView):
 
 
 async def execute(request: Request, command_type: str) -> HttpResponse:
-    """Execute the command a request holds and answer with what became of it."""
-    submission = submission_of(command_type, request.data, request.user.get_username(), request.META.get(KEY_HEADER))
-    outcome = await batching.submit(submission)
+    """Execute the command a request holds, or only try it, and answer with what became of it."""
+    is_asked_in_query = parameters.choice(request, "dry_run", (*_YES, *_NO)) in _YES
+    fields = dict(request.data)
+    in_body = fields.pop("dry_run", False)
+    submission = submission_of(command_type, fields, request.user.get_username(), request.META.get(KEY_HEADER))
+    if not isinstance(in_body, bool):
+        raise InvalidField("dry_run is true or false", field="dry_run")
+    is_dry_run = in_body or is_asked_in_query
+    if is_dry_run:
+        # A call of its own: what is only tried must not be seen by the commands that are meant.
+        (outcome,) = await in_thread(partial(engine.execute, [submission], dry_run=True))
+    else:
+        outcome = await batching.submit(submission)
     if isinstance(outcome, Rejected):
         return problem(outcome.error, replayed=outcome.replayed)
     headers = {REPLAYED_HEADER: "true"} if outcome.replayed else None
+    if is_dry_run:
+        return answer({**accepted_body(outcome), "dry_run": True}, headers=headers)
     return answer(accepted_body(outcome), 201, headers=headers)
 
 

@@ -90,6 +90,12 @@ class BodyNotObject(Malformed):
     code = "body_not_object"
 
 
+class InvalidLine(Malformed):
+    """A line of an imported file that is no row of its header. Never answered over HTTP."""
+
+    code = "invalid_line"
+
+
 class InvalidIdempotencyKey(Malformed):
     code = "invalid_idempotency_key"
 

@@ -19,7 +19,7 @@ from rest_framework import serializers
 from ledger.api.errors import InvalidCharacters, InvalidInstant, MissingField, TextTooLong
 from ledger.domain.currencies import decimals_of
 from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAccountId, InvalidField, TooManyDecimals
-from ledger.domain.events import TECHNICAL_PREFIXES
+from ledger.domain.events import RESERVED_PREFIXES
 from ledger.domain.instants import parse_instant
 from ledger.domain.money import AMOUNT_DIGITS_MAX, AMOUNT_MINOR_MAX, parse_amount
 
@@ -37,9 +37,9 @@ ID_MAX = 64
 def account_id(value: object, name: str = "account_id") -> str:
     """Return an account's id. Raises InvalidField, InvalidAccountId."""
     text = _string(value, name)
-    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(TECHNICAL_PREFIXES):
+    if not _ACCOUNT_ID.fullmatch(text) or text in _RESERVED or text.startswith(RESERVED_PREFIXES):
         detail = (
-            f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {' '.join(TECHNICAL_PREFIXES)}"
+            f"an account id is 1 to 64 of A-Z a-z 0-9 . _ : -, and does not begin with {' '.join(RESERVED_PREFIXES)}"
         )
         raise InvalidAccountId(detail, field=name)
     return text

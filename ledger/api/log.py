@@ -10,7 +10,7 @@ import struct
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ledger.errors import LedgerError
-from ledger.store import journal, log_key, tree, tree_heads
+from ledger.store import journal, succession, tree, tree_heads
 from ledger.store.connection import connection
 from ledger.store.recorded import canonical_bytes
 from ledger.store.tiles import LEVEL_MAX, TILE_WIDTH, parse_index_path, width_at
@@ -67,8 +67,22 @@ def checkpoint(request: HttpRequest, tree_size: int | None = None) -> HttpRespon
 @require_safe
 @in_plain_text
 def key(request: HttpRequest) -> HttpResponse:
-    """The verifier key of C2SP's signed-note."""
-    return _cached(HttpResponse(f"{log_key.load_signer().verifier.vkey}\n", content_type=TEXT), BRIEF)
+    """The verifier key of C2SP's signed-note, of whoever signed the last head; /log/keys has those before it."""
+    with connection() as conn:
+        head, changes = tree_heads.last(conn), succession.changes(conn)
+    verifier = succession.verifier_at(changes, head.tree_size if head else 0)
+    return _cached(HttpResponse(f"{verifier.vkey}\n", content_type=TEXT), BRIEF)
+
+
+@require_safe
+@in_plain_text
+def keys(request: HttpRequest) -> HttpResponse:
+    """Every key of the log in order, from which tree size on it signs, and the note in which two say so."""
+    with connection() as conn:
+        changes = succession.changes(conn)
+    first = {"key": succession.verifier_at(changes, 0).vkey, "from_tree_size": 0, "note": None}
+    later = [{"key": c.new.vkey, "from_tree_size": c.position, "note": c.note} for c in changes]
+    return _cached(JsonResponse({"keys": [first, *later]}), BRIEF)
 
 
 @require_safe

@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(r"^checkpoint$", log.checkpoint, name="checkpoint"),
     re_path(rf"^checkpoint/{SIZE}$", log.checkpoint, name="checkpoint-at-size"),
     re_path(r"^key$", log.key, name="key"),
+    re_path(r"^keys$", log.keys, name="keys"),
     re_path(rf"^tile/{LEVEL}/{INDEX}{PARTIAL}$", log.hash_tile, name="tile"),
     re_path(rf"^tile/entries/{INDEX}{PARTIAL}$", log.EntryBundle.as_view(), name="entries"),
     re_path(r"^consistency$", log_proofs.Consistency.as_view(), name="consistency"),

@@ -72,11 +72,22 @@ def command(command_type: str) -> Callable[..., Any]:
     """Describe a command."""
     return extend_schema(
         operation_id=command_type.replace("-", "_"),
-        request=type(FORMS[command_type].serializer),
-        responses={201: CommandAnswer, **problems(*COMMAND_STATUSES)},
-        parameters=[_IDEMPOTENCY_KEY],
+        request=_request(command_type),
+        responses={
+            201: CommandAnswer,
+            200: OpenApiResponse(CommandAnswer, description="Tried, and nothing was written"),
+            **problems(*COMMAND_STATUSES),
+        },
+        parameters=[_IDEMPOTENCY_KEY, _DRY_RUN],
         tags=["commands"],
     )
+
+
+def _request(command_type: str) -> type[s.Serializer[Any]]:
+    """Return the form of a command sent alone: in a batch, `dry_run` is the batch's."""
+    form = type(FORMS[command_type].serializer)
+    dry_run = s.BooleanField(required=False, help_text="the same outcome, nothing written; false when absent")
+    return type(form.__name__, (form,), {"dry_run": dry_run, "__doc__": form.__doc__})
 
 
 _IDEMPOTENCY_KEY = OpenApiParameter(
@@ -84,6 +95,14 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
     {"type": "string", "pattern": "^[!-~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="The same key with the same request gets the first answer again, and nothing happens twice.",
+)
+
+
+_DRY_RUN = OpenApiParameter(
+    "dry_run",
+    {"type": "string", "enum": ["1", "true", "0", "false"]},
+    OpenApiParameter.QUERY,
+    description="The same as `dry_run` in the body.",
 )
 
 
@@ -111,6 +130,7 @@ class CommandAnswer(s.Serializer[Any]):
     events = WrittenEvent(many=True)
     balances = s.DictField(child=Balance(), help_text="each account after this command, by account_id")
     replayed = s.BooleanField(help_text="true when an earlier request with this Idempotency-Key did it")
+    dry_run = s.BooleanField(required=False, help_text="true when nothing was written; absent otherwise")
     transfer_id = s.CharField(required=False, help_text="of a movement between accounts")
     hold_id = s.CharField(required=False, help_text="of a hold")
 
@@ -142,6 +162,25 @@ class EventsAnswer(s.Serializer[Any]):
     events = Envelope(many=True)
     total = s.IntegerField(help_text="of all that the filters let through")
     next_after = s.IntegerField(allow_null=True, help_text="`after` of the next page; null at the end")
+
+
+class Refusal(s.Serializer[Any]):
+    """A command that a rule of the books refused; it changed nothing."""
+
+    refusal_id = s.UUIDField()
+    command_id = s.UUIDField()
+    command_type = s.CharField()
+    command = s.DictField(help_text="its fields; amounts as decimal strings")
+    actor = s.CharField()
+    code = s.CharField()
+    detail = s.CharField()
+    recorded_at = s.DateTimeField()
+
+
+class RefusalsAnswer(s.Serializer[Any]):
+    refusals = Refusal(many=True)
+    total = s.IntegerField(help_text="of all that the filters let through")
+    next_after = s.UUIDField(allow_null=True, help_text="`after` of the next page; null at the end")
 
 
 class BalanceAtAnswer(s.Serializer[Any]):

@@ -7,6 +7,7 @@ from ledger.api.batch import BatchView
 from ledger.api.commands import VIEWS
 from ledger.api.currencies import CurrenciesView
 from ledger.api.events import EventsView, EventView
+from ledger.api.refusals import RefusalsView
 from ledger.api.tokens import TokenView
 
 urlpatterns = [
@@ -16,5 +17,6 @@ urlpatterns = [
     path("events", EventsView.as_view()),
     path("events/<str:event_id>", EventView.as_view()),
     path("accounts/<str:account_id>/balance-at", BalanceAtView.as_view()),
+    path("refusals", RefusalsView.as_view()),
     path("currencies", CurrenciesView.as_view()),
 ]

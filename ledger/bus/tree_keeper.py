@@ -14,9 +14,10 @@ from contextlib import ExitStack, suppress
 import structlog
 
 from ledger.errors import CommitUnknown, StoreConflict, StoreUnavailable
-from ledger.store import log_key, tree, tree_heads
+from ledger.store import log_key, succession, tree, tree_heads
 from ledger.store.connection import dedicated_connection
-from ledger.store.signed_note import InvalidNote, Signer
+from ledger.store.signed_note import InvalidNote
+from ledger.store.succession import SuccessionBroken, Trust
 from ledger.store.tiles import Frontier
 from ledger.store.tree import Connection, TreeIncomplete
 from ledger.store.tree_head_note import TreeHead
@@ -27,14 +28,13 @@ log = structlog.get_logger()
 HEAD_INTERVAL_S = 1.0
 POLL_S = 1.0  # what a lost wake-up costs at most, and the pause after a failure
 # What only a person can put right. The ledger goes on without new heads, and says so every time.
-INCIDENTS = (HistoryContradicted, TreeIncomplete, InvalidNote, log_key.LogKeyUnusable)
+INCIDENTS = (HistoryContradicted, TreeIncomplete, InvalidNote, log_key.LogKeyUnusable, SuccessionBroken)
 
 
 class TreeExtender:
     """Extends and signs, one call after the other, with what it remembers between them."""
 
     def __init__(self) -> None:
-        self._signer: Signer | None = None
         self._frontier: Frontier | None = None
         self._signed_size = 0
 
@@ -50,13 +50,13 @@ class TreeExtender:
             raise
 
     def _advance(self, conn: Connection) -> int:
-        if self._signer is None:
-            self._signer = log_key.load_or_create_signer()
         if self._frontier is None:
             self._frontier = tree.load_frontier(conn)
             last = tree_heads.last(conn)
             self._signed_size = last.tree_size if last else 0
-            tree_heads.check_memory(conn, self._signer.verifier, tree.journal_size(conn))
+            # A log that has heads has a key: making another because the file is gone would begin a second log.
+            own = log_key.load_or_create_signer() if last is None else log_key.load_signer()
+            tree_heads.check_memory(conn, Trust(own.name, (own.verifier,), succession.changes(conn)))
         size = tree.journal_size(conn)
         if size < self._signed_size:
             raise HistoryContradicted(
@@ -65,8 +65,11 @@ class TreeExtender:
         if size == self._signed_size:
             return size
         tree.extend(conn, self._frontier, size)
-        tree_heads.sign(conn, self._signer, TreeHead(self._signer.name, size, self._frontier.root()))
+        # Asked each time, one probe: from the position on where the log names another key, that one signs.
+        signer = succession.signer_at(succession.changes(conn), size)
+        tree_heads.sign(conn, signer, TreeHead(signer.name, size, self._frontier.root()))
         self._signed_size = size
+        log_key.install(signer)
         return size
 
 

@@ -54,9 +54,9 @@ def evolve(account: Account | None, event: Event, effective_at: str) -> Account:
     assert account is not None, "only an account that exists has a history"
     match event:
         case MoneyDeposited(amount_minor=amount_minor):
-            return replace(account, balance_minor=account.balance_minor + amount_minor)
+            return _moved(account, amount_minor)
         case MoneyWithdrawn(amount_minor=amount_minor):
-            return replace(account, balance_minor=account.balance_minor - amount_minor)
+            return _moved(account, -amount_minor)
         case FundsHeld():
             return _with_hold(account, event)
         case HoldCaptured(hold_id=hold_id, amount_minor=amount_minor):
@@ -73,6 +73,20 @@ def evolve(account: Account | None, event: Event, effective_at: str) -> Account:
             return replace(account, overdraft_limit_minor=limit_minor)
         case _:
             raise AssertionError(f"{type(event).__name__} is not an event of an account")
+
+
+def _moved(account: Account, amount_minor: int) -> Account:
+    # `replace` by hand: most events are money, and it takes three times as long.
+    return Account(
+        account.owner_name,
+        account.currency,
+        account.opened_at,
+        account.status,
+        account.balance_minor + amount_minor,
+        account.held_minor,
+        account.overdraft_limit_minor,
+        account.holds,
+    )
 
 
 def _with_hold(account: Account, event: FundsHeld) -> Account:

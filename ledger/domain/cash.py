@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ledger.domain.commands import CreateAccount, Deposit, Withdraw
 from ledger.domain.currencies import decimals_of
-from ledger.domain.decision import Accounts, Context, Decided, check_funds, check_open, check_room, existing
-from ledger.domain.errors import AccountExists
-from ledger.domain.events import EXTERNAL, AccountCreated, MoneyDeposited, MoneyWithdrawn
+from ledger.domain.decision import Context, Decided, States, check_funds, check_open, check_room, existing
+from ledger.domain.errors import AccountExists, InvalidAccountId
+from ledger.domain.events import EXTERNAL, RESERVED_PREFIXES, AccountCreated, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.money import to_minor
 
 
-def create_account(command: CreateAccount, state: Accounts, context: Context) -> list[Decided]:
+def create_account(command: CreateAccount, state: States, context: Context) -> list[Decided]:
+    if command.account_id.startswith(RESERVED_PREFIXES):
+        raise InvalidAccountId(f"no account is called {command.account_id}", field="account_id")
     decimals_of(command.currency)
     amount_minor = to_minor(command.initial_balance, command.currency, zero_allowed=True)
     if state[command.account_id] is not None:
@@ -22,7 +24,7 @@ def create_account(command: CreateAccount, state: Accounts, context: Context) ->
     return decided
 
 
-def deposit(command: Deposit, state: Accounts, context: Context) -> list[Decided]:
+def deposit(command: Deposit, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     amount_minor = to_minor(command.amount, account.currency)
     check_open(command.account_id, account, context.effective_at)
@@ -31,7 +33,7 @@ def deposit(command: Deposit, state: Accounts, context: Context) -> list[Decided
     return [Decided(command.account_id, event)]
 
 
-def withdraw(command: Withdraw, state: Accounts, context: Context) -> list[Decided]:
+def withdraw(command: Withdraw, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     amount_minor = to_minor(command.amount, account.currency)
     check_open(command.account_id, account, context.effective_at)

@@ -1,7 +1,7 @@
 """Commands: what somebody asks for. Each may be refused; `decide` says.
 
-A command names its accounts in `account_ids`, so that the engine can read the heads of all of them in one
-query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
+A command names its aggregates in `aggregate_ids`, accounts mostly, so that the engine can read the heads of
+all of them in one query before it decides. Amounts are Decimals: how many minor units they are depends on the account.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from ledger.domain.events import LOG_KEYS
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
 
@@ -20,7 +22,7 @@ class OneAccount:
     account_id: str
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.account_id,)
 
 
@@ -107,7 +109,7 @@ class Transfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
 
 
@@ -126,7 +128,7 @@ class MultiTransfer:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return tuple(leg.account_id for leg in (*self.sources, *self.targets))
 
 
@@ -141,8 +143,21 @@ class Exchange:
     description: str = ""
 
     @property
-    def account_ids(self) -> tuple[str, ...]:
+    def aggregate_ids(self) -> tuple[str, ...]:
         return (self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RotateLogKey:
+    """Let another key sign the log's heads; sent by `manage.py rotate_log_key` alone."""
+
+    old_key: str
+    new_key: str
+    note: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (LOG_KEYS,)
 
 
 type_of: dict[type[Command], str] = {
@@ -160,6 +175,7 @@ type_of: dict[type[Command], str] = {
     CaptureHold: "capture-hold",
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
+    RotateLogKey: "rotate-log-key",
 }
 Command = (
     CreateAccount
@@ -176,4 +192,5 @@ Command = (
     | CaptureHold
     | ReleaseHold
     | ExpireHold
+    | RotateLogKey
 )

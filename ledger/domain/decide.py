@@ -2,13 +2,13 @@
 
 `decide` is pure: time, ids and the actor arrive with the command, money arrives as Decimals. Adding a
 command is one dataclass in `commands`, one in `events`, one branch here and one in `evolve`. The rules of a
-group of commands are in a module of its own (`cash`, `holds`, `moves`, `standing`). Refusals are raised in
+group of commands are in a module of its own (`cash`, `holds`, `moves`, `sealing`, `standing`). Refusals are raised in
 the order of the table in docs/errors.md, and tests/unit holds that order.
 """
 
 from __future__ import annotations
 
-from ledger.domain import cash, holds, moves, standing
+from ledger.domain import cash, holds, moves, sealing, standing
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -21,15 +21,16 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    RotateLogKey,
     SetOverdraftLimit,
     Transfer,
     UnfreezeAccount,
     Withdraw,
 )
-from ledger.domain.decision import Accounts, Context, Decided
+from ledger.domain.decision import Context, Decided, States
 from ledger.domain.errors import EffectiveInFuture
 
-__all__ = ["Accounts", "Context", "Decided", "decide"]
+__all__ = ["Context", "Decided", "States", "decide"]
 
 _RULES = {
     CreateAccount: cash.create_account,
@@ -46,10 +47,11 @@ _RULES = {
     CaptureHold: holds.capture,
     ReleaseHold: holds.release,
     ExpireHold: holds.expire,
+    RotateLogKey: sealing.rotate_log_key,
 }
 
 
-def decide(command: Command, state: Accounts, context: Context) -> list[Decided]:
+def decide(command: Command, state: States, context: Context) -> list[Decided]:
     """Return the events a command leads to, in order; the postings among them sum to zero.
 
     Raises: a LedgerError. Malformed, Unknown and Conflict leave no trace; Refused is recorded.

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ledger.domain import account as accounts
 from ledger.domain.account import Account
+from ledger.domain.aggregates import State
 from ledger.domain.errors import (
     AccountClosed,
     AccountFrozen,
@@ -29,7 +30,7 @@ class Decided:
     event: Event
 
 
-Accounts = Mapping[str, Account | None]
+States = Mapping[str, State | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class Context:
     recorded_at: datetime
 
 
-def existing(state: Accounts, account_id: str) -> Account:
+def existing(state: States, account_id: str) -> Account:
     account = state[account_id]
-    if account is None:
+    if not isinstance(account, Account):  # None, or an aggregate of another type
         raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
     return account
 

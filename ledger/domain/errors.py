@@ -117,6 +117,12 @@ class VersionConflict(Conflict):
     code = "version_conflict"
 
 
+class InvalidSuccession(Conflict):
+    """The keys of the log changed since the change was signed: run `rotate_log_key` again. Never reaches the API."""
+
+    code = "invalid_succession"
+
+
 class Refused(LedgerError):
     code = "refused"
     status = 422

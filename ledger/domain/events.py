@@ -16,8 +16,14 @@ from ledger.domain.upcasters import upcast
 EXTERNAL = "external:"  # + currency: the world outside the ledger, where deposits come from
 EXCHANGE = "exchange:"  # + currency: the desk that takes one currency and gives another
 CLEARING = "clearing:"  # + currency: between the sides of a multi-transfer, empty again when it is done
-# Counter-accounts with no events of their own; no account's id begins so.
+# Counter-accounts with no events of their own.
 TECHNICAL_PREFIXES = (EXTERNAL, EXCHANGE, CLEARING)
+REVERSAL = "reversal:"  # + command_id: the aggregate that counts what of a command was reversed
+TRANSFER = "transfer:"  # + transfer_id: the aggregate of a transfer in steps
+LOG = "log:"  # what the log records of itself
+LOG_KEYS = f"{LOG}keys"  # the aggregate of the keys that sign the log's heads
+# No account's id begins so.
+RESERVED_PREFIXES = (*TECHNICAL_PREFIXES, REVERSAL, TRANSFER, LOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,16 @@ class HoldReleased:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogKeyRotated:
+    """From this event's position on the log's heads are signed by `new_key`. `note`: both keys say so, signed."""
+
+    schema_version: ClassVar[int] = 1
+    old_key: str
+    new_key: str
+    note: str
+
+
 Event = (
     AccountCreated
     | MoneyDeposited
@@ -120,6 +136,7 @@ Event = (
     | FundsHeld
     | HoldCaptured
     | HoldReleased
+    | LogKeyRotated
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}
 _field_names = {event_type: tuple(f.name for f in fields(event_type)) for event_type in EVENT_TYPES.values()}

@@ -8,9 +8,9 @@ from typing import Any
 from ledger.domain.account import Account
 from ledger.domain.commands import CaptureHold, ExpireHold, PlaceHold, ReleaseHold
 from ledger.domain.decision import (
-    Accounts,
     Context,
     Decided,
+    States,
     check_funds,
     check_not_closed,
     check_open,
@@ -27,7 +27,7 @@ OPEN_HOLDS_MAX = 100
 EXPIRED = "expired"
 
 
-def place(command: PlaceHold, state: Accounts, context: Context) -> list[Decided]:
+def place(command: PlaceHold, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     amount_minor = to_minor(command.amount, account.currency)
     expires_at = None if command.expires_at is None else format_instant(command.expires_at)
@@ -41,7 +41,7 @@ def place(command: PlaceHold, state: Accounts, context: Context) -> list[Decided
     return [Decided(command.account_id, held)]
 
 
-def capture(command: CaptureHold, state: Accounts, context: Context) -> list[Decided]:
+def capture(command: CaptureHold, state: States, context: Context) -> list[Decided]:
     account, hold = _open_hold(command.account_id, command.hold_id, state)
     held_minor: int = hold["amount_minor"]
     amount_minor = held_minor if command.amount is None else to_minor(command.amount, account.currency)
@@ -63,21 +63,21 @@ def capture(command: CaptureHold, state: Accounts, context: Context) -> list[Dec
     return [Decided(command.account_id, captured)]
 
 
-def release(command: ReleaseHold, state: Accounts, context: Context) -> list[Decided]:
+def release(command: ReleaseHold, state: States, context: Context) -> list[Decided]:
     """Releasing is allowed on a frozen account too: it moves no money."""
     account, hold = _open_hold(command.account_id, command.hold_id, state)
     check_not_closed(command.account_id, account)
     return [Decided(command.account_id, HoldReleased(command.hold_id, hold["amount_minor"], command.reason))]
 
 
-def expire(command: ExpireHold, state: Accounts, context: Context) -> list[Decided]:
+def expire(command: ExpireHold, state: States, context: Context) -> list[Decided]:
     _, hold = _open_hold(command.account_id, command.hold_id, state)
     if not is_expired(hold, context.recorded_at):
         raise HoldNotExpired(f"hold {command.hold_id} expires at {hold['expires_at']}", hold_id=command.hold_id)
     return [Decided(command.account_id, HoldReleased(command.hold_id, hold["amount_minor"], EXPIRED))]
 
 
-def _open_hold(account_id: str, hold_id: str, state: Accounts) -> tuple[Account, Mapping[str, Any]]:
+def _open_hold(account_id: str, hold_id: str, state: States) -> tuple[Account, Mapping[str, Any]]:
     account = existing(state, account_id)
     hold = account.holds.get(hold_id)
     if hold is None:

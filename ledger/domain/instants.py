@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MICROSECOND = timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=1024)  # the events of a command share theirs
 def format_instant(instant: datetime) -> str:
     """Return `2026-01-31T12:00:00.000001Z`."""
     assert instant.tzinfo is not None, "an instant without an offset is no instant"

@@ -8,14 +8,14 @@ a line in `_COMMAND_OF`; a test holds that every command has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from ledger.domain import commands as c
 from ledger.domain.account import Account
-from ledger.domain.decide import Accounts, Context, decide
+from ledger.domain.decide import Context, States, decide
 from ledger.domain.errors import LedgerError
 from ledger.domain.events import MoneyWithdrawn, from_data
 from ledger.domain.instants import parse_instant
@@ -47,30 +47,32 @@ class Fact:
 Facts = Sequence[Fact]
 
 
-def _create(facts: Facts, state: Accounts) -> c.Command:
+def _create(facts: Facts, state: States) -> c.Command:
     created = facts[0].event
     initial = facts[1].amount if len(facts) > 1 else Decimal(0)
     return c.CreateAccount(facts[0].id, created.owner_name, created.currency, initial)
 
 
-def _multi_transfer(facts: Facts, state: Accounts) -> c.Command:
+def _multi_transfer(facts: Facts, state: States) -> c.Command:
     legs = [(isinstance(fact.event, MoneyWithdrawn), c.Leg(fact.id, fact.amount)) for fact in facts]
     sources, targets = (tuple(leg for is_out, leg in legs if is_out is wanted) for wanted in (True, False))
     return c.MultiTransfer(sources, targets, facts[0].event.description)
 
 
-def _overdraft(facts: Facts, state: Accounts) -> c.Command:
+def _overdraft(facts: Facts, state: States) -> c.Command:
     account, event = state[facts[0].id], facts[0].event
-    limit = Decimal(0) if account is None else Decimal(format_minor(event.limit_minor, account.currency))
+    limit = (
+        Decimal(0) if not isinstance(account, Account) else Decimal(format_minor(event.limit_minor, account.currency))
+    )
     return c.SetOverdraftLimit(facts[0].id, limit, event.reason)
 
 
-def _place_hold(facts: Facts, state: Accounts) -> c.Command:
+def _place_hold(facts: Facts, state: States) -> c.Command:
     fact, expires_at = facts[0], facts[0].event.expires_at
     return c.PlaceHold(fact.id, fact.amount, fact.event.description, expires_at and parse_instant(expires_at))
 
 
-_COMMAND_OF: dict[str, Callable[[Facts, Accounts], c.Command]] = {
+_COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "create-account": _create,
     "deposit": lambda f, _: c.Deposit(f[0].id, f[0].amount, f[0].event.description),
     "withdraw": lambda f, _: c.Withdraw(f[0].id, f[0].amount, f[0].event.description),
@@ -85,20 +87,21 @@ _COMMAND_OF: dict[str, Callable[[Facts, Accounts], c.Command]] = {
     "capture-hold": lambda f, _: c.CaptureHold(f[0].id, f[0].event.hold_id, f[0].amount, f[0].event.description),
     "release-hold": lambda f, _: c.ReleaseHold(f[0].id, f[0].event.hold_id, f[0].event.reason),
     "expire-hold": lambda f, _: c.ExpireHold(f[0].id, f[0].event.hold_id),
+    "rotate-log-key": lambda f, _: c.RotateLogKey(f[0].event.old_key, f[0].event.new_key, f[0].event.note),
 }
 
 
-def judge(command_type: str, events: Sequence[Recorded], state: Mapping[str, Account | None], command_id: str,
+def judge(command_type: str, events: Sequence[Recorded], state: States, command_id: str,
           effective_at: str, recorded_at: str) -> str | None:  # fmt: skip
     """Return why the rules would not have led to these events, or None when they would have.
 
-    `events`: all of one command, in order. `state`: of every account among them, before it.
+    `events`: all of one command, in order. `state`: of every aggregate among them, before it.
     """
     try:
         facts = [Fact(e.aggregate_id, from_data(e.event_type, e.data, e.schema_version)) for e in events]
         command = _COMMAND_OF[command_type](facts, state)
         context = Context(command_id, parse_instant(effective_at), parse_instant(recorded_at))
-        decided = decide(command, {id_: state[id_] for id_ in command.account_ids}, context)
+        decided = decide(command, {id_: state[id_] for id_ in command.aggregate_ids}, context)
     except LedgerError as error:
         return f"{error.code}: {error}"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ledger.domain.account import Account
 from ledger.domain.commands import Exchange, Leg, MultiTransfer, Transfer
-from ledger.domain.decision import Accounts, Context, Decided, check_funds, check_open, check_room, existing
+from ledger.domain.decision import Context, Decided, States, check_funds, check_open, check_room, existing
 from ledger.domain.errors import CurrencyMismatch, SameAccount, SameCurrency, Unbalanced
 from ledger.domain.events import CLEARING, EXCHANGE, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.money import format_minor, to_minor
@@ -16,7 +16,7 @@ from ledger.domain.money import format_minor, to_minor
 RATE_DIGITS = 12  # significant digits of a rate on record; the two amounts are exact whatever it says
 
 
-def transfer(command: Transfer, state: Accounts, context: Context) -> list[Decided]:
+def transfer(command: Transfer, state: States, context: Context) -> list[Decided]:
     source_id, target_id = command.from_account_id, command.to_account_id
     source, target = _two(source_id, target_id, state)
     amount_minor = to_minor(command.amount, source.currency)
@@ -37,7 +37,7 @@ def transfer(command: Transfer, state: Accounts, context: Context) -> list[Decid
     ]
 
 
-def exchange(command: Exchange, state: Accounts, context: Context) -> list[Decided]:
+def exchange(command: Exchange, state: States, context: Context) -> list[Decided]:
     source_id, target_id = command.from_account_id, command.to_account_id
     source, target = _two(source_id, target_id, state)
     if source.currency == target.currency:
@@ -58,8 +58,8 @@ def exchange(command: Exchange, state: Accounts, context: Context) -> list[Decid
     ]
 
 
-def multi_transfer(command: MultiTransfer, state: Accounts, context: Context) -> list[Decided]:
-    ids = command.account_ids
+def multi_transfer(command: MultiTransfer, state: States, context: Context) -> list[Decided]:
+    ids = command.aggregate_ids
     if repeated := [id_ for id_, count in Counter(ids).items() if count > 1]:
         raise SameAccount("an account takes part in a multi-transfer once", account_id=repeated[0])
     accounts = {account_id: existing(state, account_id) for account_id in ids}
@@ -77,7 +77,7 @@ def multi_transfer(command: MultiTransfer, state: Accounts, context: Context) ->
     ]
 
 
-def _two(source_id: str, target_id: str, state: Accounts) -> tuple[Account, Account]:
+def _two(source_id: str, target_id: str, state: States) -> tuple[Account, Account]:
     if source_id == target_id:
         raise SameAccount("money moves between two different accounts", account_id=source_id)
     return existing(state, source_id), existing(state, target_id)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from ledger.domain import account as accounts
 from ledger.domain.account import Account
 from ledger.domain.commands import CloseAccount, FreezeAccount, SetOverdraftLimit, UnfreezeAccount
-from ledger.domain.decision import Accounts, Context, Decided, available_minor, check_not_closed, check_open, existing
+from ledger.domain.decision import Context, Decided, States, available_minor, check_not_closed, check_open, existing
 from ledger.domain.errors import AccountNotEmpty, AccountNotFrozen, OverdraftInUse
 from ledger.domain.events import AccountClosed, AccountFrozen, AccountUnfrozen, OverdraftLimitChanged
 from ledger.domain.money import format_minor, to_minor
 
 
-def freeze(command: FreezeAccount, state: Accounts, context: Context) -> list[Decided]:
+def freeze(command: FreezeAccount, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     check_open(command.account_id, account, context.effective_at)
     return [Decided(command.account_id, AccountFrozen(command.reason))]
 
 
-def unfreeze(command: UnfreezeAccount, state: Accounts, context: Context) -> list[Decided]:
+def unfreeze(command: UnfreezeAccount, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     check_not_closed(command.account_id, account)
     if account.status != accounts.FROZEN:
@@ -25,7 +25,7 @@ def unfreeze(command: UnfreezeAccount, state: Accounts, context: Context) -> lis
     return [Decided(command.account_id, AccountUnfrozen(command.reason))]
 
 
-def close(command: CloseAccount, state: Accounts, context: Context) -> list[Decided]:
+def close(command: CloseAccount, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     check_open(command.account_id, account, context.effective_at)
     if account.balance_minor or account.holds:
@@ -39,7 +39,7 @@ def close(command: CloseAccount, state: Accounts, context: Context) -> list[Deci
     return [Decided(command.account_id, AccountClosed(command.reason))]
 
 
-def set_overdraft_limit(command: SetOverdraftLimit, state: Accounts, context: Context) -> list[Decided]:
+def set_overdraft_limit(command: SetOverdraftLimit, state: States, context: Context) -> list[Decided]:
     account = existing(state, command.account_id)
     limit_minor = to_minor(command.limit, account.currency, zero_allowed=True)
     check_open(command.account_id, account, context.effective_at)

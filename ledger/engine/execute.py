@@ -60,7 +60,7 @@ def execute(
 
 def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,
              on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
-    aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.account_ids})
+    aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
     keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
     # Only after a failed attempt can a command of ours be in the store already.
     first_event_ids = [event_id_of(s.command_id, 0) for s in submissions] if is_retry else []

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from ledger.domain import account as accounts
+from ledger.domain import aggregates
 from ledger.domain.decide import Context, Decided, decide
 from ledger.domain.errors import LedgerError, Refused, VersionConflict
 from ledger.domain.events import to_data
@@ -71,13 +71,13 @@ class Plan:
         return from_stored(stored, self._snapshot.events)
 
     def _decided(self, submission: Submission) -> Outcome:
-        account_ids = submission.command.account_ids
-        heads = [self._heads[account_id] for account_id in account_ids]
+        aggregate_ids = submission.command.aggregate_ids
+        heads = [self._heads[aggregate_id] for aggregate_id in aggregate_ids]
         recorded_at = self._recorded_at(heads)
         effective_at = submission.effective_at or recorded_at
         try:
             _check_version(submission, heads[0])
-            state = {account_id: head.account for account_id, head in zip(account_ids, heads, strict=True)}
+            state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
             decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
         except LedgerError as error:
             return Rejected(error)
@@ -92,22 +92,26 @@ class Plan:
     def _record(self, submission: Submission, decided: list[Decided], recorded_at: datetime,
                 effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
         effective_text = format_instant(effective_at)
+        metadata = _metadata(submission, len(decided))
         events = []
         for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
-            head = self._heads[aggregate_id]
-            head.account = accounts.evolve(head.account, event, effective_text)
+            aggregate = aggregates.of_id(aggregate_id)
+            head = self._heads.get(aggregate_id)
+            if head is None:  # named after this very command, so it is new
+                head = self._heads[aggregate_id] = Head()
+            head.state = aggregate.evolve(head.state, event, effective_text)
             head.version += 1
             recorded = sealed(
                 RecordedEvent(
                     event_id=event_id_of(submission.command_id, index),
-                    aggregate_type=accounts.AGGREGATE_TYPE,
+                    aggregate_type=aggregate.type,
                     aggregate_id=aggregate_id,
                     version=head.version,
                     event_type=type(event).__name__,
                     schema_version=event.schema_version,
                     data=to_data(event),
-                    metadata=_metadata(submission, index, len(decided)),
-                    state=accounts.to_state(head.account),
+                    metadata={**metadata, "command_index": index},
+                    state=aggregate.write(head.state),
                     recorded_at=recorded_at,
                     effective_at=effective_at,
                     previous_hash=head.hash,
@@ -139,22 +143,23 @@ def _check_version(submission: Submission, head: Head) -> None:
     expected = submission.expected_version
     if expected is not None and head.version and expected != head.version:
         raise VersionConflict(
-            f"{submission.command.account_ids[0]} is at version {head.version}, expected {expected}",
-            account_id=submission.command.account_ids[0],
+            f"{submission.command.aggregate_ids[0]} is at version {head.version}, expected {expected}",
+            account_id=submission.command.aggregate_ids[0],
             version=head.version,
             expected_version=expected,
         )
 
 
-def _metadata(submission: Submission, index: int, size: int) -> dict[str, Any]:
+def _metadata(submission: Submission, size: int) -> dict[str, Any]:
+    """Return what the events of a command share; `command_index` is added to each."""
+    command_id = str(submission.command_id)
     return {
         "actor": submission.actor,
         "causation_id": submission.causation_id,
-        "command_id": str(submission.command_id),
-        "command_index": index,
+        "command_id": command_id,
         "command_size": size,
         "command_type": submission.command_type,
-        "correlation_id": submission.correlation_id or str(submission.command_id),
+        "correlation_id": submission.correlation_id or command_id,
         "idempotency_key": submission.idempotency_key,
     }
 

@@ -11,7 +11,7 @@ import base64
 from typing import Any
 
 from ledger.errors import NotYet
-from ledger.store import log_key, tree_heads
+from ledger.store import succession, tree_heads
 from ledger.store.connection import connection, translated
 from ledger.store.proofs import Prover
 from ledger.store.recorded import RecordedEvent, canonical_bytes
@@ -39,10 +39,13 @@ def prove_balance(account_id: str, version: int) -> dict[str, Any]:
             raise NotYet(f"version {version} of {account_id} is not under a signed head yet")
         prover = Prover(conn, head)
         parts = [_part(prover, *positioned) for positioned in events]
+        changes = succession.changes(conn)
     proof = {"checkpoint": head.note, "event": parts[0], "balance_minor": events[0][1].state["balance_minor"]}
+    if changes:  # for whoever knows the log by an earlier key
+        proof["succession"] = [change.note for change in changes]
     if len(parts) > 1:
         return {**proof, "next": parts[1]}
-    signer = log_key.load_signer()
+    signer = succession.signer_at(changes, head.tree_size)
     text = f"{signer.name} statement\n{account_id} has no version {version + 1} at tree size {head.tree_size}\n"
     return {**proof, "next": None, "statement": signer.sign(text)}
 

@@ -22,6 +22,7 @@ import json
 import sys
 import zipfile
 from collections import defaultdict
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,17 +55,17 @@ class LogKey:
     """A verifier key: name+id+base64(1, public key)."""
 
     def __init__(self, vkey: str) -> None:
-        self.name, key_id, key = vkey.strip().split("+", 2)
+        self.vkey = vkey.strip()
+        self.name, key_id, key = self.vkey.split("+", 2)
         material = decode(key)
         require(material[:1] == b"\x01" and len(material) == 33, "the key is no Ed25519 key")
         self.id = sha256(self.name.encode() + b"\n" + material).digest()[:4]
         require(self.id.hex() == key_id, "the key's id is not that of the key")
         self._key = Ed25519PublicKey.from_public_bytes(material[1:])
 
-    def open(self, note: str) -> str:
-        """Return the text of a note that this key signed."""
+    def signed(self, note: str) -> bool:
+        """Return whether this key signed a note; a signature in its name that does not verify spoils the note."""
         text, _, signatures = note.rpartition("\n\n")
-        text += "\n"
         require(signatures.endswith("\n"), "a signed note ends with signature lines")
         for line in signatures[:-1].split("\n"):
             require(line.count(" ") == 2 and line[:2] == "— ", "a signature line is: dash, name, base64")
@@ -72,11 +73,35 @@ class LogKey:
             material = decode(signature)
             if name == self.name and material[:4] == self.id:
                 try:
-                    self._key.verify(material[4:], text.encode())
+                    self._key.verify(material[4:], f"{text}\n".encode())
                 except InvalidSignature:
                     raise Broken(f"the signature of {name} does not verify") from None
-                return text
-        raise Broken(f"not signed by {self.name}")
+                return True
+        return False
+
+
+class KeyRing:
+    """A key that is believed, and those of the log that it followed or that followed it, as both of two signed."""
+
+    def __init__(self, vkey: str, successions: Iterable[str] = ()) -> None:
+        first = LogKey(vkey)
+        self.name, self._keys, left = first.name, {first.vkey: first}, list(successions)
+        # From the key that is believed along the notes, in both directions.
+        while linked := [note for note in left if set(note.split("\n")[1:3]) & set(self._keys)]:
+            for note in linked:
+                left.remove(note)
+                title, *vkeys, end = note.split("\n")[:4]
+                pair = [LogKey(text) for text in vkeys]
+                is_of_log = title == f"{self.name} key succession" and {key.name for key in pair} == {self.name}
+                require(is_of_log and not end, "a change of keys is of another log")
+                require(all(key.signed(note) for key in pair), "a change of keys is not signed by both keys")
+                self._keys.update((key.vkey, key) for key in pair)
+        require(not left, "a change of keys leads to no key that is believed")
+
+    def open(self, note: str) -> str:
+        """Return the text of a note that one of the keys signed."""
+        require(any(key.signed(note) for key in self._keys.values()), f"not signed by {self.name}")
+        return note.rpartition("\n\n")[0] + "\n"
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -103,7 +128,7 @@ def root_of(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
 class Head:
     """A checkpoint: origin, size, root; checked to be signed."""
 
-    def __init__(self, note: str, key: LogKey) -> None:
+    def __init__(self, note: str, key: KeyRing) -> None:
         self.note = note
         origin, size, root = key.open(note).rstrip("\n").split("\n")[:3]
         require(origin == key.name, f"the checkpoint is of the log {origin}")
@@ -119,9 +144,8 @@ def check_proof(entry: bytes, proof: str, head: Head) -> int:
     number = int(index[6:])
     require(index == f"index {number}", "an index is not spelled canonically")
     leaf = sha256(b"\x00" + entry).digest()
-    require(
-        root_of(leaf, number, head.size, [decode(line) for line in path]) == head.root, "a proof leads to another root"
-    )
+    root = root_of(leaf, number, head.size, [decode(line) for line in path])
+    require(root == head.root, "a proof leads to another root")
     return number + 1
 
 
@@ -144,10 +168,8 @@ def check_chains(events: list[dict[str, Any]]) -> int:
             if version > 1 and previous is None:
                 continue
             expected = previous["hash"] if previous else NO_HASH
-            require(
-                event["previous_hash"] == expected.hex(),
-                f"{account_id} version {version} does not follow the one before",
-            )
+            follows = event["previous_hash"] == expected.hex()
+            require(follows, f"{account_id} version {version} does not follow the one before")
             require(
                 not previous or event["recorded_at"] >= previous["recorded_at"], f"{account_id}: time runs backwards"
             )
@@ -158,37 +180,12 @@ def check_chains(events: list[dict[str, Any]]) -> int:
 def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
     """Replay and decide again with the bundle's own rules; return how many states and how many commands."""
     sys.path.insert(0, str(bundle))
-    from ledger.domain.account import evolve, from_state
-    from ledger.domain.events import from_data
-    from ledger.domain.judge import Recorded, judge
+    from ledger.domain.trial import Illegal, try_events
 
-    by_key = {(event["aggregate_id"], event["version"]): event for event in events}
-    before, commands, replayed = {}, defaultdict(list), 0
-    for key, event in by_key.items():
-        previous = by_key.get((key[0], key[1] - 1))
-        commands[event["metadata"]["command_id"]].append(event)
-        if event["version"] > 1 and previous is None:
-            continue
-        before[key] = from_state(previous["state"]) if previous else None
-        fact = from_data(event["event_type"], event["data"], event["schema_version"])
-        state = evolve(before[key], fact, event["effective_at"])
-        require(from_state(event["state"]) == state, f"{key[0]} version {key[1]}: replaying gives another state")
-        replayed += 1
-    judged = 0
-    for command_id, parts in commands.items():
-        parts.sort(key=lambda event: event["metadata"]["command_index"])
-        keys = [(event["aggregate_id"], event["version"]) for event in parts]
-        if len(parts) != parts[0]["metadata"]["command_size"] or not all(key in before for key in keys):
-            continue  # not all of it is in this bundle
-        states: dict[str, Any] = {}
-        for key in keys:
-            states.setdefault(key[0], before[key])
-        recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
-        facts = (command_id, parts[0]["effective_at"], parts[0]["recorded_at"])
-        reason = judge(parts[0]["metadata"]["command_type"], recorded, states, *facts)
-        require(reason is None, f"command {command_id} would have been refused: {reason}")
-        judged += 1
-    return replayed, judged
+    try:
+        return try_events(events)
+    except Illegal as illegal:
+        raise Broken(str(illegal)) from None
 
 
 def write_archive(target: Any, files: dict[str, bytes]) -> None:
@@ -208,7 +205,8 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     again = io.BytesIO()
     write_archive(again, files)
     require(again.getvalue() == path.read_bytes(), "the archive is not, byte for byte, what these files make")
-    key = LogKey(vkey or files[KEY].decode())
+    successions = [files[name].decode() for name in names if name.startswith("succession/")]
+    key = KeyRing(vkey or files[KEY].decode(), successions)
     title, *lines = key.open(files[MANIFEST].decode()).rstrip("\n").split("\n")
     require(title == f"{key.name} evidence", "the manifest is of another log")
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
@@ -237,7 +235,8 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
 def check_balance(path: Path, vkey: str) -> None:
     """Check an answer of balance-at with proof=1. What is proven is the balance in minor units."""
     answer = json.loads(path.read_bytes())
-    proof, key, at = answer["proof"], LogKey(vkey), answer["at"]
+    proof, at = answer["proof"], answer["at"]
+    key = KeyRing(vkey, proof.get("succession", ()))
     head = Head(proof["checkpoint"], key)
     event = _proven(proof["event"], head)
     account_id, version, minor = event["aggregate_id"], event["version"], event["state"]["balance_minor"]

@@ -104,6 +104,12 @@ def find_event(event_id: UUID) -> tuple[RecordedEvent, int | None, bytes | None]
     return (RecordedEvent(*row[:13]), row[13], row[14]) if row else None
 
 
+def now() -> datetime:
+    """Return the store's clock, which is the one that recorded_at is taken from."""
+    instant: datetime = _one(sql.NOW, {})[0]
+    return instant
+
+
 def late_events() -> int:
     """Return how many events became visible too late for earlier answers to have been final: incidents."""
     return int(_one(sql.COUNT_LATE, {})[0])

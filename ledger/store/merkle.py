@@ -73,23 +73,24 @@ class LeafList:
 class CompactRange:
     """A growing tree as its complete subtrees alone: a root after every leaf costs a few hashes.
 
-    `subtrees` are those of the leaves so far, as `complete_subtrees(0, size)` lists them.
+    `subtrees` are those of the leaves so far, as `complete_subtrees(0, size)` lists them. A leaf may itself be
+    the root of a complete subtree, as long as all of them are of one height.
     """
 
     def __init__(self, size: int = 0, subtrees: Sequence[bytes] = ()) -> None:
         self.size = size
-        self._subtrees = list(subtrees)
-        assert len(self._subtrees) == size.bit_count(), "a subtree for each power of two in the size"
+        self.subtrees = list(subtrees)
+        assert len(self.subtrees) == size.bit_count(), "a subtree for each power of two in the size"
 
     def append(self, leaf: bytes) -> None:
         merges = (self.size ^ (self.size + 1)).bit_length() - 1  # how many subtrees the leaf completes
         for _ in range(merges):
-            leaf = node_hash(self._subtrees.pop(), leaf)
-        self._subtrees.append(leaf)
+            leaf = node_hash(self.subtrees.pop(), leaf)
+        self.subtrees.append(leaf)
         self.size += 1
 
     def root(self) -> bytes:
-        return fold(self._subtrees) if self._subtrees else EMPTY_ROOT
+        return fold(self.subtrees) if self.subtrees else EMPTY_ROOT
 
 
 def inclusion_path(index: int, size: int, range_hash: RangeHash) -> list[bytes]:

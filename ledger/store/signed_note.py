@@ -85,8 +85,13 @@ class Signer:
     def sign(self, text: str) -> str:
         """Return the note: the text, which ends in a newline, and this key's signature."""
         _check_text(text)
-        signature = self.verifier.key_id + self.private_key.sign(text.encode())
-        return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n"
+        return f"{text}\n{signature_of(self, text)}"
+
+
+def signature_of(signer: Signer, text: str) -> str:
+    """Return the line by which a key signs a text; a note may have several."""
+    signature = signer.verifier.key_id + signer.private_key.sign(text.encode())
+    return f"— {signer.name} {base64.b64encode(signature).decode()}\n"
 
 
 def decode_base64(text: str) -> bytes:

@@ -5,13 +5,21 @@ of any size is one statement of one shape, so it is planned once and costs one r
 binary: as text, psycopg escapes every element with a regular expression (ADR 2 has the figures).
 """
 
+import re
 from functools import lru_cache
+from hashlib import sha256
+from itertools import count
+
+from ledger.store.prepared import Statement
 
 # The latest event of one aggregate, for the commonest command by far: no row when it does not exist.
-READ_HEAD = """
-SELECT clock_timestamp(), aggregate_id, version, state, hash, recorded_at
-FROM events WHERE aggregate_id = %s ORDER BY version DESC LIMIT 1
-"""
+READ_HEAD = Statement(
+    b"read_head",
+    b"""
+SELECT clock_timestamp(), version, state, hash, recorded_at
+FROM events WHERE aggregate_id = $1 ORDER BY version DESC LIMIT 1
+""",
+)
 
 # One backward probe of the primary key for each aggregate; a row each, with nulls for one that does not exist.
 READ_HEADS = """
@@ -54,7 +62,7 @@ RETURNING 1
 # would commit too late to keep earlier answers final.
 INSERT_OUTBOX = """
 INSERT INTO outbox (command_id, recorded_at, events)
-SELECT command_id, CASE WHEN clock_timestamp() <= %b THEN recorded_at END, events::jsonb
+SELECT command_id, CASE WHEN clock_timestamp() <= %b::timestamptz THEN recorded_at END, events::jsonb
 FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events)
 RETURNING 1
 """
@@ -82,15 +90,18 @@ INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type,
 VALUES {rows}
 RETURNING 1
 """
-FEW_EVENTS_ROW = "(%b, %s, %s, %b, %s, %b, %s, %s, %s, %b, %b, %b, %b)"
+FEW_EVENTS_ROW = (
+    "(%b::uuid, %b, %b, %b::bigint, %b, %b::int, %b::jsonb, %b::jsonb, %b::jsonb, "
+    "%b::timestamptz, %b::timestamptz, %b::bytea, %b::bytea)"
+)
 INSERT_ONE_OUTBOX = """
 INSERT INTO outbox (command_id, recorded_at, events)
-SELECT %b::uuid, CASE WHEN clock_timestamp() <= %b THEN %b::timestamptz END, %s::jsonb
+SELECT %b::uuid, CASE WHEN clock_timestamp() <= %b::timestamptz THEN %b::timestamptz END, %b::jsonb
 RETURNING 1
 """
 INSERT_ONE_KEY = """
 INSERT INTO idempotency_keys (key, request_hash, outcome, recorded_at)
-SELECT %s, %b, %s::jsonb, clock_timestamp()
+SELECT %b::text, %b::bytea, %b::jsonb, clock_timestamp()
 RETURNING 1
 """
 
@@ -101,10 +112,12 @@ def insert_few_events(count: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def all_of(*inserts: str) -> str:
-    """Return one statement that carries out all the inserts."""
+def all_of(*inserts: str) -> Statement:
+    """Return one statement that carries out all the inserts, their parameters numbered through."""
     parts = ", ".join(f"part_{number} AS ({insert})" for number, insert in enumerate(inserts))
-    return f"WITH {parts} SELECT 1"
+    number = count(1)
+    text = re.sub("%b", lambda _: f"${next(number)}", f"WITH {parts} SELECT 1").encode()
+    return Statement(b"append_" + sha256(text).hexdigest()[:16].encode(), text)
 
 
 NOW = "SELECT clock_timestamp()"
@@ -171,6 +184,29 @@ BACKLOG = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
 """
 
+# What narrows a list of refusals. A command names its accounts in its fields or in its legs: `refusals.Filters`.
+REFUSED_WHERE = {
+    "actor": "actor = %(actor)s",
+    "code": "code = %(code)s",
+    "account_id": "(" + " OR ".join(f"command @> %(named_{number})s::jsonb" for number in range(5)) + ")",
+}
+REFUSED_BEFORE = "(recorded_at, refusal_id) < (%(before_at)s, %(before_id)s)"
+REFUSED_AT = "SELECT recorded_at FROM refusals WHERE refusal_id = %s"
+
+
+@lru_cache(maxsize=16)
+def read_refusals(*conditions: str) -> str:
+    return f"""
+SELECT refusal_id, command_id, command_type, command, actor, code, detail, recorded_at FROM refusals
+WHERE {" AND ".join(conditions) or "true"} ORDER BY recorded_at DESC, refusal_id DESC LIMIT %(limit)s
+"""
+
+
+@lru_cache(maxsize=8)
+def count_refusals(*conditions: str) -> str:
+    return f"SELECT count(*) FROM refusals WHERE {' AND '.join(conditions) or 'true'}"
+
+
 # --- the log: tiles and tree heads ---------------------------------------------------------------------
 # One row for each tile's worth of positions, its leaf hashes joined; `>> 8` is the tile's index.
 READ_LEAVES = """
@@ -192,6 +228,11 @@ LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tre
 READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
 READ_TREE_HEADS = """
 SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
+"""
+READ_OF_AGGREGATE = """
+SELECT j.position, e.data FROM journal AS j
+JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.aggregate_id = %s ORDER BY j.version
 """
 POSITION_OF_EVENT = """
 SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version

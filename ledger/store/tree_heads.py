@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import structlog
 from django.conf import settings
 
 from ledger.errors import LedgerError
 from ledger.store import sql
 from ledger.store.connection import translated
-from ledger.store.signed_note import Signer, Verifier
-from ledger.store.tree import TreeReader
-from ledger.store.tree_head_note import TreeHead, open_tree_head, parse_tree_head
+from ledger.store.signed_note import Signer
+from ledger.store.succession import Trust
+from ledger.store.tree import TreeReader, journal_size
+from ledger.store.tree_head_note import TreeHead, parse_tree_head
 
+log = structlog.get_logger()
 Connection = psycopg.Connection[Any]
 
 
@@ -104,12 +107,24 @@ def _remember(note: str) -> None:
     temporary.replace(path)
 
 
-def check_memory(conn: Connection, key: Verifier, size: int) -> None:
-    """Raises: HistoryContradicted unless the tree of `size` leaves continues what this machine signed last."""
-    note = remembered()
-    if note is None:
-        return
-    head = open_tree_head(note, [key], key.name)
+def check_memory(conn: Connection, trust: Trust) -> None:
+    """Raises: HistoryContradicted unless the journal continues the heads that were signed last.
+
+    That is the one this machine remembers, and the one in the table. A machine that has heads and remembers
+    none (the file was deleted, or the relay is new here) takes the table's, and says so.
+    """
+    stored, note = last(conn), remembered()
+    if note is None and stored is not None:
+        log.warning("no head is remembered here: taking the last one of the table", path=str(memory_path()))
+    size = journal_size(conn)  # after the heads, or another relay's next one would be beyond it
+    for known in (note, stored.note if stored else None):
+        if known is not None:
+            _check_continued(conn, trust.open(known), size)
+    if note is None and stored is not None:
+        _remember(stored.note)
+
+
+def _check_continued(conn: Connection, head: TreeHead, size: int) -> None:
     remedy = f"run verify_ledger; if the event store was replaced on purpose, remove {memory_path()}"
     if head.size > size:
         raise HistoryContradicted(f"a head over {head.size} positions was signed, and the journal has {size}: {remedy}")

@@ -8,15 +8,15 @@ from ledger.store import merkle, tree_heads
 from ledger.store.merkle import InvalidProof
 from ledger.store.proofs import Prover
 from ledger.store.signed_note import InvalidNote
+from ledger.store.succession import Trust
 from ledger.store.tree import Connection, TreeIncomplete
-from ledger.store.tree_head_note import TreeHead, open_tree_head
+from ledger.store.tree_head_note import TreeHead
 from ledger.verify import rows
 from ledger.verify.chains import Chains
 from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.rows import Row
 from ledger.verify.segment import Findings
-from ledger.verify.tree_checks import Trust
 
 
 def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
@@ -26,7 +26,7 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
     head: TreeHead | None = None
     if stored is not None:
         try:
-            head = open_tree_head(stored.note, trust.keys, trust.origin)
+            head = trust.open(stored.note)
         except InvalidNote as error:
             findings.add([Fault(Kind.HEAD, str(error), stored.tree_size)])
     prover = Prover(conn, stored) if stored and head else None
@@ -35,7 +35,7 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
         chains.prepare(batch)
         for row in batch:
             findings.events += 1
-            findings.add(check_event(row, chains))
+            findings.add(check_event(row, chains.before(row), chains))
             if prover and head and row.position <= head.size:
                 findings.add(_check_inclusion(row, prover, head))
     return findings

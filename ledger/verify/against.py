@@ -9,16 +9,15 @@ from collections.abc import Iterator
 
 from ledger.store.merkle import EMPTY_ROOT
 from ledger.store.signed_note import InvalidNote
+from ledger.store.succession import Trust
 from ledger.store.tree import Connection, TreeIncomplete, TreeReader
-from ledger.store.tree_head_note import open_tree_head
 from ledger.verify.faults import Fault, Kind, short
-from ledger.verify.tree_checks import Trust
 
 
 def check_against(conn: Connection, note: str, source: str, size: int, trust: Trust) -> Iterator[Fault]:
     """Yield a fault unless the log of `size` positions continues the head in `note`, which `source` names."""
     try:
-        head = open_tree_head(note, trust.keys, trust.origin)
+        head = trust.open(note)
     except InvalidNote as error:
         yield Fault(Kind.HEAD, f"{source}: {error}")
         return

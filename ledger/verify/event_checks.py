@@ -1,8 +1,12 @@
-"""Checks of one row on its own: the event's hash, its link to the version before, its replayed state."""
+"""Checks of one row on its own: the event's hash, its link to the version before, its replayed state.
+
+What holds is asked in one condition, and only what does not is looked at closely: words for a difference are
+needed once in a lifetime, the question for every event.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from ledger.store.recorded import RecordedEvent, hash_of
@@ -11,44 +15,87 @@ from ledger.verify.faults import Fault, Kind, short
 from ledger.verify.replay import replay
 from ledger.verify.rows import Row
 
+NONE: tuple[Fault, ...] = ()
 
-def check_event(row: Row, chains: Chains) -> Iterator[Fault]:
-    """Yield the faults of one row, none for a row that holds; and advance its chain."""
+
+def check_event(row: Row, before: Link | None, chains: Chains) -> Iterable[Fault]:
+    """Return the faults of one row, none for a row that holds; and advance its chain."""
     if row.hash is None:
-        yield fault_at(row, Kind.MISSING_EVENT, "the journal has its place, and the event is gone")
-        return
+        return (fault_at(row, Kind.MISSING_EVENT, "the journal has its place, and the event is gone"),)
+    chains.advance(row)
+    computed, why_not = _hash_of(row)
+    if before is None:
+        missing = fault_at(row, Kind.VERSION, f"version {row.version - 1} is missing")
+        return (*_check_hash(row, computed, why_not), missing)
+    different = replay(before.state, row)
+    if (
+        different is None
+        and computed == row.hash == row.event_hash
+        and row.agrees
+        and _names_its_command(row)
+        and row.previous_hash == before.hash
+        and _stands_after(row, before)
+        and _was_recorded_after(row, before)
+    ):
+        return NONE
+    faults = [*_check_hash(row, computed, why_not), *_check_link(row, before)]
+    if different:
+        faults.append(fault_at(row, Kind.STATE, different))
+    return faults
+
+
+def _hash_of(row: Row) -> tuple[bytes | None, str]:
+    """Return the hash of the event's bytes, or None and why it has none: a float, an integer beyond 2^53."""
+    try:
+        return hash_of(cast(RecordedEvent, row)), ""  # a row has an event's columns, by name
+    except TypeError as error:
+        return None, str(error)
+
+
+def _names_its_command(row: Row) -> bool:
+    """Return whether the event itself, whose bytes are hashed, says what the journal says of its command."""
+    metadata = row.metadata
+    return (
+        type(metadata) is dict
+        and metadata.get("command_id") == row.command_id
+        and metadata.get("command_index") == row.command_index
+        and metadata.get("command_size") == row.command_size
+    )
+
+
+def _stands_after(row: Row, before: Link) -> bool:
+    return before.position is None or before.position < row.position
+
+
+def _was_recorded_after(row: Row, before: Link) -> bool:
+    """Return whether recorded_at rose from the command before; the events of one command share it."""
+    if before.recorded_at is None:
+        return True
+    if before.command_id == row.command_id:
+        return row.recorded_at == before.recorded_at
+    return row.recorded_at > before.recorded_at
+
+
+def _check_hash(row: Row, computed: bytes | None, why_not: str) -> Iterator[Fault]:
     if row.hash != row.event_hash:
         detail = f"the event's hash is {short(row.hash)}, in the journal {short(row.event_hash)}"
         yield fault_at(row, Kind.JOURNAL_DIFFERS, detail)
-    if not row.agrees:
+    if not (row.agrees and _names_its_command(row)):
         yield fault_at(row, Kind.JOURNAL_DIFFERS, "id, type or command are not those of the event")
-    try:
-        computed = hash_of(cast(RecordedEvent, row))  # a row has an event's columns, by name
-    except TypeError as error:  # a float, or an integer beyond 2^53
-        yield fault_at(row, Kind.HASH, f"the event holds what canonical JSON cannot: {error}")
-    else:
-        if computed != row.hash:
-            yield fault_at(row, Kind.HASH, f"stored {short(row.hash)}, but its bytes hash to {short(computed)}")
-    before = chains.before(row)
-    if before is None:
-        yield fault_at(row, Kind.VERSION, f"version {row.version - 1} is missing")
-        chains.advance(row, None)
-        return
-    yield from _check_link(row, before)
-    state, different = replay(before.state, row)
-    if different:
-        yield fault_at(row, Kind.STATE, different)
-    chains.advance(row, state)
+    if computed is None:
+        yield fault_at(row, Kind.HASH, f"the event holds what canonical JSON cannot: {why_not}")
+    elif computed != row.hash:
+        yield fault_at(row, Kind.HASH, f"stored {short(row.hash)}, but its bytes hash to {short(computed)}")
 
 
 def _check_link(row: Row, before: Link) -> Iterator[Fault]:
     if row.previous_hash != before.hash:
         detail = f"follows {short(row.previous_hash)}, but version {before.version} is {short(before.hash)}"
         yield fault_at(row, Kind.PREVIOUS_HASH, detail)
-    if before.recorded_at is None:
-        return
-    is_same_command = before.command_id == row.command_id
-    if row.recorded_at < before.recorded_at or (row.recorded_at == before.recorded_at) != is_same_command:
+    if not _stands_after(row, before):
+        detail = f"stands before version {before.version}, which is at position {before.position}"
+        yield fault_at(row, Kind.VERSION, detail)
+    if not _was_recorded_after(row, before):
         yield fault_at(row, Kind.RECORDED_AT, f"{row.recorded_at} after {before.recorded_at} of the version before")
 
 

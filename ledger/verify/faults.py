@@ -25,6 +25,7 @@ class Kind(StrEnum):
     TIME = "time"
     TILE = "tile"
     HEAD = "head"
+    KEY = "key"
     UNSIGNED = "unsigned"
     REWRITTEN = "rewritten"
     ILLEGAL = "illegal"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
 from ledger.store.tree import Connection
 from ledger.verify import rows
@@ -13,7 +14,7 @@ from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault
 from ledger.verify.journal_checks import JournalCheck
 from ledger.verify.semantics import CommandCheck
-from ledger.verify.tree_checks import LeafCheck, Trust
+from ledger.verify.tree_checks import LeafCheck
 
 # Enough to see what was done; a rewritten log has millions, and they would fill the memory.
 FAULTS_KEPT = 200
@@ -51,8 +52,8 @@ class Findings:
         self.faults += other.faults[: FAULTS_KEPT - len(self.faults)]
 
 
-def verify_segment(conn: Connection, segment: Segment) -> Findings:
-    """Check every row of the range, the tiles and heads over it."""
+def verify_segment(conn: Connection, segment: Segment, chains: Chains) -> Findings:
+    """Check every row of the range, the tiles and heads over it. `chains`: what earlier segments have left."""
     assert segment.after % TILE_WIDTH == 0, "segments meet where tiles do"
     findings = Findings()
     seed = rows.seed(conn, segment.after)
@@ -61,7 +62,7 @@ def verify_segment(conn: Connection, segment: Segment) -> Findings:
     start = max(0, segment.after - begun)
     if begun:
         seed = rows.seed(conn, start)
-    journal, chains = JournalCheck(seed), Chains(conn)
+    journal = JournalCheck(seed)
     command = CommandCheck() if segment.semantic else None
     leaves = LeafCheck(conn, segment.after, segment.up_to, segment.covered, segment.trust)
     ignored = Findings()
@@ -71,13 +72,15 @@ def verify_segment(conn: Connection, segment: Segment) -> Findings:
             is_inside = row.position > segment.after
             seen = findings if is_inside else ignored
             before = chains.before(row)
-            seen.add(journal.check(row, before))
+            if faults := journal.check(row, before):
+                seen.add(faults)
             if command:
                 seen.add(command.check(row, before))
-            seen.add(check_event(row, chains))
-            if is_inside:
-                seen.add(leaves.check(row))
-                seen.events += 1
+            if faults := check_event(row, before, chains):
+                seen.add(faults)
+            if is_inside and (faults := leaves.check(row)):
+                seen.add(faults)
+        findings.events += sum(row.position > segment.after for row in batch)
     if segment.is_last:
         findings.add(journal.finish(segment.up_to))
     findings.add(leaves.finish())

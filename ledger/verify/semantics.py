@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from ledger.domain.account import Account
+from ledger.domain.aggregates import State
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import Recorded, judge
 from ledger.store.recorded import event_id_of
 from ledger.verify.chains import Link
 from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind
+from ledger.verify.replay import read_state
 from ledger.verify.rows import Row
 
 
@@ -20,7 +21,7 @@ class CommandCheck:
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
-        self._state: dict[str, Account | None] = {}
+        self._state: dict[str, State | None] = {}
 
     def check(self, row: Row, before: Link | None) -> Iterator[Fault]:
         if row.command_index == 0:
@@ -29,7 +30,8 @@ class CommandCheck:
         if row.hash is None or before is None:
             return  # its own fault, and the command cannot be judged
         self._rows.append(row)
-        self._state.setdefault(row.aggregate_id, before.state)
+        if row.aggregate_id not in self._state:
+            self._state[row.aggregate_id] = read_state(row.aggregate_type, before.state)
         if row.event_id != str(event_id_of(UUID(row.command_id), row.command_index)):
             yield fault_at(row, Kind.EVENT_ID, "the event's id does not follow from its command")
         if len(self._rows) == row.command_size and (reason := self._judge()):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from ledger.store import sql
 from ledger.store.connection import translated
-from ledger.store.merkle import CompactRange, LeafList, complete_subtrees
-from ledger.store.signed_note import InvalidNote, Verifier
+from ledger.store.hashing import HASH_BYTES
+from ledger.store.merkle import CompactRange, LeafList, complete_subtrees, fold
+from ledger.store.signed_note import InvalidNote
+from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes
 from ledger.store.tree import Connection, TreeIncomplete, TreeReader
-from ledger.store.tree_head_note import open_tree_head
+from ledger.verify.event_checks import NONE
 from ledger.verify.faults import Fault, Kind, short
 from ledger.verify.rows import Row
 
@@ -19,18 +20,12 @@ _TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = %s AND tile_i
 _HEADS = "SELECT tree_size, note FROM tree_heads WHERE tree_size > %s AND tree_size <= %s"
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What the verifier brings along: the log's name and the keys whose signatures count."""
-
-    origin: str
-    keys: tuple[Verifier, ...]
-
-
 class LeafCheck:
     """Follows leaves in order from a tile's boundary: level-0 tiles, and the heads signed on the way.
 
-    `covered`: the size of the last signed head; full tiles below it must be stored.
+    A tile at a time: its 256 leaves are compared in one piece and hashed once, and a head's root follows from
+    the roots of the tiles before it. `covered`: the size of the last signed head; full tiles below it must be
+    stored.
     """
 
     def __init__(self, conn: Connection, after: int, up_to: int, covered: int, trust: Trust) -> None:
@@ -42,56 +37,81 @@ class LeafCheck:
             self._tiles = {index: (hashes, root) for index, hashes, root in tiles}
             heads = conn.execute(_HEADS, (after, up_to))
             self._notes = dict(heads.fetchall())
-        reader = TreeReader(conn, after)
-        self._tree: CompactRange | None
-        try:
-            self._tree = CompactRange(
-                after, [reader.range_hash(s, s + (1 << h)) for s, h in complete_subtrees(0, after)]
-            )
-        except TreeIncomplete:
-            self._tree = None  # the tile that is missing is reported where it should be
-        self._size = after
+        self._rows: list[Row] = []
+        self._tree = _tiles_before(conn, after)
 
-    def check(self, row: Row) -> Iterator[Fault]:
-        if row.position != self._size + 1:
-            self._tree = None  # a position is missing, so nothing can be said of what follows
-        self._size = row.position
-        if self._tree is not None:
-            self._tree.append(row.event_hash)
-        index, offset = divmod(row.position - 1, TILE_WIDTH)
-        if stored := self._tiles.get(index):
-            slot = stored[0][offset * 32 : offset * 32 + 32]
-            if slot != row.event_hash:
-                detail = f"tile 0/{index} has leaf {short(slot)}, the journal {short(row.event_hash)}"
-                yield Fault(Kind.TILE, detail, row.position, row.aggregate_id, row.version)
-        if offset == TILE_WIDTH - 1:
-            yield from self._end_tile(index)
-        if note := self._notes.pop(row.position, None):
-            yield from self._check_head(row.position, note)
+    def check(self, row: Row) -> Iterable[Fault]:
+        """Return the faults of the tile before, once a row begins another."""
+        rows = self._rows
+        if rows and (row.position - 1) // TILE_WIDTH != (rows[0].position - 1) // TILE_WIDTH:
+            self._rows = [row]
+            return self._check_tile(rows)
+        rows.append(row)
+        return NONE
 
     def finish(self) -> Iterator[Fault]:
+        if self._rows:
+            yield from self._check_tile(self._rows)
         for size in self._notes:
             yield Fault(Kind.HEAD, f"a head of size {size} was signed, and the journal has no such position", size)
 
-    def _end_tile(self, index: int) -> Iterator[Fault]:
+    def _check_tile(self, rows: Sequence[Row]) -> list[Fault]:
+        """Check the tile that some rows, all that there are of it, are the leaves of."""
+        index = (rows[0].position - 1) // TILE_WIDTH
+        leaves = [row.event_hash for row in rows]
+        hashes, tree = LeafList(leaves), self._tree
+        if tree is not None and (tree.size, rows[-1].position) != (index, index * TILE_WIDTH + len(rows)):
+            tree = None  # a position is missing, so nothing can be said of roots from here on
+        faults = [fault for row in rows if row.position in self._notes for fault in self._check_head(row, hashes, tree)]
+        root = hashes.subtree(0, TILE_HEIGHT) if len(rows) == TILE_WIDTH else None
+        if tree is not None and root is not None:
+            tree.append(root)
+        self._tree = tree
         stored = self._tiles.get(index)
-        position = index * TILE_WIDTH + 1
         if stored is None:
             if (index + 1) * TILE_WIDTH <= self._covered:
-                yield Fault(Kind.TILE, f"tile 0/{index} is missing", position)
-        elif LeafList(split_hashes(stored[0])).subtree(0, TILE_HEIGHT) != stored[1]:
-            yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its hashes", position)
+                faults.append(Fault(Kind.TILE, f"tile 0/{index} is missing", index * TILE_WIDTH + 1))
+        elif stored != (b"".join(leaves), root):
+            faults += _explain_tile(index, *stored, rows)
+        return faults
 
-    def _check_head(self, size: int, note: str) -> Iterator[Fault]:
+    def _check_head(self, row: Row, hashes: LeafList, tree: CompactRange | None) -> Iterator[Fault]:
+        """Check the head whose last leaf a row is. `tree`: the full tiles before that of the row."""
+        size = row.position
         try:
-            head = open_tree_head(note, self._trust.keys, self._trust.origin)
+            head = self._trust.open(self._notes.pop(size))
         except InvalidNote as error:
             yield Fault(Kind.HEAD, f"the head of size {size}: {error}", size)
             return
         if head.size != size:
             yield Fault(Kind.HEAD, f"stored as the head of size {size}, signed for size {head.size}", size)
-        elif self._tree is not None and head.root != self._tree.root():
-            yield Fault(Kind.HEAD, f"signed root {short(head.root)}, the tree has {short(self._tree.root())}", size)
+        elif tree is not None:
+            inside = complete_subtrees(0, size - tree.size * TILE_WIDTH)
+            root = fold([*tree.subtrees, *(hashes.subtree(*subtree) for subtree in inside)])
+            if head.root != root:
+                yield Fault(Kind.HEAD, f"signed root {short(head.root)}, the tree has {short(root)}", size)
+
+
+def _tiles_before(conn: Connection, after: int) -> CompactRange | None:
+    """Return the tree over the full tiles before a position; None where a tile is missing: reported in its place."""
+    reader = TreeReader(conn, after)
+    try:
+        subtrees = [reader.range_hash(s, s + (1 << height)) for s, height in complete_subtrees(0, after)]
+    except TreeIncomplete:
+        return None
+    return CompactRange(after // TILE_WIDTH, subtrees)
+
+
+def _explain_tile(index: int, stored: bytes, root: bytes, rows: Sequence[Row]) -> Iterator[Fault]:
+    for row in rows:
+        offset = (row.position - 1) % TILE_WIDTH
+        slot = stored[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
+        if slot != row.event_hash:
+            detail = f"tile 0/{index} has leaf {short(slot)}, the journal {short(row.event_hash)}"
+            yield Fault(Kind.TILE, detail, row.position, row.aggregate_id, row.version)
+    hashes = split_hashes(stored)
+    if len(hashes) != TILE_WIDTH or LeafList(hashes).subtree(0, TILE_HEIGHT) != root:
+        yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its hashes", index * TILE_WIDTH + 1)
 
 
 def check_upper_tiles(conn: Connection, covered: int, journal_size: int) -> Iterator[Fault]:

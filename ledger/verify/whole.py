@@ -22,12 +22,6 @@ WHERE j.position IS NULL
   AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.command_id::text = e.metadata ->> 'command_id')
 ORDER BY e.aggregate_id, e.version LIMIT %s
 """
-_DISORDERED = """
-SELECT later.position, later.aggregate_id, later.version, earlier.position
-FROM journal AS earlier
-JOIN journal AS later ON later.aggregate_id = earlier.aggregate_id AND later.version = earlier.version + 1
-WHERE later.position < earlier.position ORDER BY later.position LIMIT %s
-"""
 _UNSIGNED = """
 SELECT min(position), max(position), clock_timestamp() - min(sequenced_at) FROM journal WHERE position > %s
 """
@@ -40,15 +34,6 @@ def check_unrecorded(conn: Connection) -> Iterator[Fault]:
     for aggregate_id, version, event_type in found:
         detail = f"{event_type} is in no journal and in no outbox"
         yield Fault(Kind.UNRECORDED_EVENT, detail, None, aggregate_id, version)
-
-
-def check_order(conn: Connection) -> Iterator[Fault]:
-    """Positions rise with versions within every aggregate."""
-    with translated():
-        found = conn.execute(_DISORDERED, (REPORTED_MAX,)).fetchall()
-    for position, aggregate_id, version, earlier in found:
-        detail = f"stands before version {version - 1}, which is at position {earlier}"
-        yield Fault(Kind.VERSION, detail, position, aggregate_id, version)
 
 
 def check_signed(conn: Connection, covered: int) -> Iterator[Fault]:

@@ -155,8 +155,8 @@ def _serialization_failure() -> bytes:
 
 
 def is_append(request: bytes) -> bool:
-    """Tell whether a request is the engine's append: its statement is parsed anew each time through the proxy."""
-    return b"INSERT INTO outbox" in request
+    """Tell whether a request executes the engine's append: its statement has been prepared under a name."""
+    return request[:1] == b"B" and b"\0append_" in request[:64]
 
 
 @contextmanager

@@ -27,6 +27,8 @@ ACCOUNT_IDS = [
     ".",
     "..",
     "external:USD",
+    "reversal:6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11",
+    "transfer:6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11",
     "a%2fb",
     "a'--",
 ]

@@ -53,6 +53,7 @@ CALLS = {
     "/api/v1/currencies": {"get"},
     "/api/v1/events": {"get"},
     "/api/v1/events/{event_id}": {"get"},
+    "/api/v1/refusals": {"get"},
     "/api/v1/search": {"get"},
     "/api/v1/transfers": {"get"},
     "/api/v1/transfers/{transfer_id}": {"get"},
@@ -83,6 +84,7 @@ def books(token: str, stack: Servers) -> Iterator[dict[str, str]]:
         source, target = open_account(client, "10"), open_account(client)
         moved = {"from_account_id": source, "to_account_id": target, "amount": "1", "description": "one"}
         answer = ok(post(client, "transfer", moved), 201)
+        assert post(client, "withdraw", {"account_id": source, "amount": "99"}).status_code == 422
         wait_until_applied()
         yield {
             "account_id": source,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 
+from ledger.domain.commands import PlaceHold
 from ledger.domain.instants import format_instant
 from ledger.store import journal
 from tests.read_world import (
@@ -36,6 +38,7 @@ def call(*arguments: str) -> tuple[int, str]:
 @pytest.fixture
 def books(clean_stores: None) -> int:
     submit(*random_commands(open_accounts(6), 80))
+    submit(PlaceHold("acc-1", Decimal(1)))
     head = order_everything()
     with projector():
         wait_until_applied()
@@ -63,6 +66,7 @@ WRONG = {
     "(SELECT min(posting_id) FROM postings WHERE is_external)",
     "daily_balances: day": "UPDATE daily_balances SET credits_minor = credits_minor + 1 WHERE account_id = 'acc-1'",
     "trial_balance: currency USD": "UPDATE trial_balance SET external_minor = 0 WHERE currency = 'USD'",
+    "holds: open hold": "UPDATE holds SET status = 'released'",
     "activity: event type AccountCreated": "DELETE FROM activity WHERE event_type = 'AccountCreated'",
     "transfers: position": "UPDATE checkpoints SET position = position + 1 WHERE projection = 'transfers'",
 }

@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 
 from ledger.store import log_key
+from ledger.store.succession import Trust
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.run import Request, verify
-from ledger.verify.tree_checks import Trust
 from tests.proof_world import long_history, small_history, tamper
 from tests.servers import Servers
 

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ledger.domain.account import evolve, to_state
+from ledger.domain.account import Account, evolve, to_state
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -221,8 +221,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @invariant()
     def heads_agree(self) -> None:
         for account_id, head in event_store.read(self.ids).heads.items():
-            account, expected = head.account, self.model[account_id]
-            assert account is not None
+            account, expected = head.state, self.model[account_id]
+            assert isinstance(account, Account)
             found = (
                 account.balance_minor,
                 account.held_minor,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.commands import Command, CreateAccount, Deposit, Transfer, Withdraw
+from ledger.domain.commands import Command, CreateAccount, Deposit, PlaceHold, Transfer, Withdraw
 from projections import rebuild, turn
 from projections.connection import read_model_connection
 from projections.lag import LagWindow
@@ -26,6 +26,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
               st.sampled_from(["USD", "JPY", "BHD"]), st.integers(0, 1000).map(Decimal)),
     st.builds(Deposit, st.sampled_from(IDS), amounts, texts),
     st.builds(Withdraw, st.sampled_from(IDS), amounts, texts),
+    st.builds(PlaceHold, st.sampled_from(IDS), amounts, texts),
     st.builds(Transfer, st.sampled_from(IDS), st.sampled_from(IDS), amounts, texts),
 )  # fmt: skip
 

@@ -11,9 +11,10 @@ import pytest
 from ledger.domain import commands as c
 from ledger.domain.account import Account, evolve
 from ledger.domain.decide import Context, Decided, decide
-from ledger.domain.events import to_data
+from ledger.domain.events import LOG_KEYS, to_data
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import _COMMAND_OF, Recorded, judge
+from ledger.domain.log_keys import LogKeys
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = "6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11"
@@ -56,6 +57,7 @@ CASES: dict[c.Command, dict[str, Account | None]] = {
     c.CaptureHold("a", ID): {"a": with_hold(None)},
     c.ReleaseHold("a", ID, "cancelled"): {"a": with_hold(None)},
     c.ExpireHold("a", ID): {"a": with_hold(NOW - timedelta(minutes=1))},
+    c.RotateLogKey("log+2", "log+3", "signed by both"): {LOG_KEYS: LogKeys(("log+1", "log+2"))},
 }  # fmt: skip
 
 

@@ -34,6 +34,9 @@ from tests.domain_books import NOW, refusal_of
 # In order of precedence: each row breaks its own rule and, where it can, every rule further down.
 REFUSALS = [
     (Deposit("new", Decimal(0)), NOW + timedelta(seconds=1), "effective_at_in_future"),
+    (CreateAccount("external:ZZZ", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
+    (CreateAccount("reversal:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
+    (CreateAccount("transfer:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("ann", "Ann", "ZZZ", Decimal("-1")), NOW, "unknown_currency"),
     (CreateAccount("ann", "Ann", "USD", Decimal("-1")), NOW, "amount_not_positive"),
     (CreateAccount("ann", "Ann", "USD", Decimal("1e20")), NOW, "amount_too_large"),

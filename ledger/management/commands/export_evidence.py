@@ -15,7 +15,7 @@ from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.domain.instants import parse_instant
 from ledger.evidence.bundle import NothingToProve, write_bundle
 from ledger.evidence.selection import Selection, TooMuchEvidence
-from ledger.store import log_key, tree_heads
+from ledger.store import log_key, succession, tree_heads
 from ledger.store.connection import dedicated_connection
 
 
@@ -36,11 +36,11 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=USAGE) from error
         try:
-            signer = log_key.load_signer()
             with dedicated_connection() as conn:
+                signer = succession.current_signer(conn)
                 head = tree_heads.at_size(conn, options["tree_size"])
                 count = write_bundle(conn, options["output"], selection, head, signer)
-        except (log_key.LogKeyUnusable, tree_heads.NoTreeHead) as error:
+        except (log_key.LogKeyUnusable, succession.SuccessionBroken, tree_heads.NoTreeHead) as error:
             raise CommandError(str(error), returncode=MISSING) from error
         except TooMuchEvidence as error:
             raise CommandError(str(error), returncode=USAGE) from error

@@ -22,12 +22,12 @@ from ledger.checks import check_locks
 from ledger.drill.attacks import ATTACKS, Attack
 from ledger.drill.forgery import Forgery
 from ledger.drill.scratch import Scratch
-from ledger.store import log_key, tree_heads
+from ledger.store import log_key, succession, tree_heads
 from ledger.store.connection import ALIAS, dedicated_connection
 from ledger.store.signed_note import Signer
+from ledger.store.succession import Trust
 from ledger.verify.faults import Kind
 from ledger.verify.run import Request, verify
-from ledger.verify.tree_checks import Trust
 
 POSITIONS_MIN = 10  # a shorter history has no middle and no tail
 
@@ -46,10 +46,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            signer = log_key.load_signer()
             with dedicated_connection() as conn:
+                signer = succession.current_signer(conn)
                 kept = tree_heads.at_size(conn, None)
-        except (log_key.LogKeyUnusable, tree_heads.NoTreeHead) as error:
+        except (log_key.LogKeyUnusable, succession.SuccessionBroken, tree_heads.NoTreeHead) as error:
             raise CommandError(str(error), returncode=MISSING) from error
         if kept.tree_size < POSITIONS_MIN:
             raise CommandError(f"a drill needs a history of {POSITIONS_MIN} events", returncode=MISSING)

@@ -19,9 +19,9 @@ from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.store import log_key, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.signed_note import InvalidNote, Verifier
+from ledger.store.succession import Trust
 from ledger.verify.run import Request, extent_of, verify
 from ledger.verify.segment import Findings
-from ledger.verify.tree_checks import Trust
 
 
 class Command(BaseCommand):

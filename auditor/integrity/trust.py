@@ -1,0 +1,25 @@
+"""Whom the portal's checks trust: the log's own name and keys, as this machine knows them.
+
+That is the operator's word for itself. An auditor who does not take it pastes a head of their own, or checks an
+evidence bundle on a machine of their own.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from ledger.store import log_key, tree_heads
+from ledger.store.succession import Trust
+from ledger.verify.run import Request
+
+
+def trust() -> Trust:
+    """Raises: LogKeyUnusable."""
+    return Trust(settings.LOG_ORIGIN, (log_key.load_signer().verifier,))
+
+
+def verification_request(*, semantic: bool = False) -> Request:
+    """Return what `verify_ledger` verifies without options, the head this machine signed last included."""
+    remembered = tree_heads.remembered()
+    against = () if remembered is None else ((tree_heads.memory_path().name, remembered),)
+    return Request(trust(), against=against, semantic=semantic)

@@ -1,0 +1,17 @@
+"""`manage.py expire_holds`: releases holds at their deadline until SIGTERM or Ctrl-C. Any number may run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from chronicle.hold_expiry import expire_holds
+from chronicle.processes import run_until_stopped
+
+
+class Command(BaseCommand):
+    help = "Releases holds whose deadline has passed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run_until_stopped(expire_holds)

@@ -1,0 +1,102 @@
+"""Values as PostgreSQL's wire protocol carries them: scalars as text, arrays in binary.
+
+Only what an append sends. psycopg would look an adapter up for every value of every row, which took most of
+the client's time (ADR 11). CockroachDB reads the same bytes.
+Source: array_recv in src/backend/utils/adt/arrayfuncs.c; https://www.postgresql.org/docs/current/protocol.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from struct import Struct
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+# From pg_type.dat; they never change, and CockroachDB has the same.
+_BYTEA_OID, _INT8_OID, _INT4_OID, _TEXT_OID, _TIMESTAMPTZ_OID, _UUID_OID = 17, 20, 23, 25, 1184, 2950
+_DIMENSIONS, _HAS_NULLS, _LOWER_BOUND = 1, 0, 1
+_HEADER = Struct("!iiIii")
+_LENGTH = Struct("!i")
+_INT8 = Struct("!q")
+_SIZED_INT8, _SIZED_INT4 = Struct("!iq"), Struct("!ii")
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400_000_000
+
+
+def json(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def integer(value: int) -> bytes:
+    return b"%d" % value
+
+
+def binary(value: bytes) -> bytes:
+    return b"\\x" + value.hex().encode()
+
+
+def uuid(value: UUID) -> bytes:
+    return value.hex.encode()
+
+
+def instant(value: datetime) -> bytes:
+    return value.isoformat().encode()
+
+
+def to_bytes(text: bytes) -> bytes:
+    return bytes.fromhex(text[2:].decode())
+
+
+def to_instant(text: bytes) -> datetime:
+    """Return the instant of a timestamptz that a connection in UTC answered."""
+    return datetime.fromisoformat(text.decode()).replace(tzinfo=UTC)
+
+
+def binary_instant(value: datetime) -> bytes:
+    return _INT8.pack(_microseconds(value))
+
+
+def texts(values: Iterable[str]) -> bytes:
+    return _array(_TEXT_OID, [value.encode() for value in values])
+
+
+def jsons(values: Iterable[Any]) -> bytes:
+    """Return an array of JSON texts: they become jsonb on the server, which takes it only from text."""
+    return _array(_TEXT_OID, [orjson.dumps(value) for value in values])
+
+
+def binaries(values: Iterable[bytes]) -> bytes:
+    return _array(_BYTEA_OID, list(values))
+
+
+def uuids(values: Iterable[UUID]) -> bytes:
+    return _array(_UUID_OID, [value.bytes for value in values])
+
+
+def bigints(values: Collection[int]) -> bytes:
+    return _header(_INT8_OID, len(values)) + b"".join([_SIZED_INT8.pack(8, value) for value in values])
+
+
+def integers(values: Collection[int]) -> bytes:
+    return _header(_INT4_OID, len(values)) + b"".join([_SIZED_INT4.pack(4, value) for value in values])
+
+
+def instants(values: Collection[datetime]) -> bytes:
+    return _header(_TIMESTAMPTZ_OID, len(values)) + b"".join([_SIZED_INT8.pack(8, _microseconds(v)) for v in values])
+
+
+def _microseconds(value: datetime) -> int:
+    since = value - _EPOCH
+    return since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds
+
+
+def _array(oid: int, elements: list[bytes]) -> bytes:
+    sized = [part for element in elements for part in (_LENGTH.pack(len(element)), element)]
+    return _header(oid, len(elements)) + b"".join(sized)
+
+
+def _header(oid: int, length: int) -> bytes:
+    return _HEADER.pack(_DIMENSIONS, _HAS_NULLS, oid, length, _LOWER_BOUND)

@@ -1,0 +1,77 @@
+"""Integrity in a real browser: a verification watched to its end over a reload, a head taken away and brought back."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.live_system import LiveSystem
+from tests.browser.money import deposit, new_account, settled
+from tests.waiting import wait_for
+
+INTEGRITY = "/admin/integrity/"
+
+
+def signed_up_to(position: int) -> None:
+    """Wait until the relay has signed a head over a position."""
+    from ledger.store import tree_heads
+    from ledger.store.connection import connection
+
+    def is_signed() -> bool:
+        with connection() as conn:
+            head = tree_heads.last(conn)
+        return head is not None and head.tree_size >= position
+
+    wait_for(is_signed, f"a head over position {position}")
+
+
+def test_a_verification_is_watched_to_its_verdict_across_a_reload(open_page: OpenPage, live_system: LiveSystem) -> None:
+    deposit(new_account(), 2_000)
+    signed_up_to(settled())
+    page = open_page(INTEGRITY)
+    page.get_by_role("button", name="Verify now").click()
+    bar = page.locator("[data-job] progress")
+    expect(bar).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("No fault found").first).to_be_visible()
+    expect(bar).to_have_count(0)
+    page.get_by_role("link", name=re.compile(r"^\d+$")).first.click()
+    expect(page).to_have_url(re.compile(r"/admin/integrity/runs/\d+/$"))
+    expect(page.locator(".ledger-verdict-title")).to_have_text("No fault found")
+
+
+def test_an_event_is_looked_up_and_its_path_is_drawn_to_the_root(open_page: OpenPage) -> None:
+    deposit(new_account(), 5)
+    head = settled()
+    signed_up_to(head)
+    page = open_page(INTEGRITY)
+    page.get_by_label("Event id or position").fill(str(head))
+    page.get_by_role("button", name="Show its proof").click()
+    expect(page.locator(".ledger-verdict-title")).to_have_text("This event is in the signed log")
+    expect(page.locator(".ledger-path-end .ledger-hash")).to_have_count(2)
+    root, signed = page.locator(".ledger-path-end .ledger-hash").all_inner_texts()
+    assert root == signed
+    with page.expect_download() as download:
+        page.get_by_role("link", name="tlog-proof").click()
+    assert download.value.path().read_text().startswith("c2sp.org/tlog-proof@v1\n")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Evidence bundle").click()
+    assert download.value.path().read_bytes().startswith(b"PK")
+
+
+def test_a_head_that_was_copied_is_still_the_same_history_later(open_page: OpenPage) -> None:
+    signed_up_to(settled())
+    page = open_page(INTEGRITY)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the head").click()
+    kept = page.evaluate("navigator.clipboard.readText()")
+    deposit(new_account(), 3)
+    signed_up_to(settled())
+    page.get_by_label("Signed tree head").fill(kept)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".ledger-verdict-title")).to_have_text("The same history")
+    page.get_by_label("Signed tree head").fill(kept.replace("\n\n", "\n"))
+    page.get_by_role("button", name="Compare again").click()
+    expect(page.locator(".ledger-verdict-title")).to_have_text(re.compile("Not "))

@@ -1,0 +1,285 @@
+"""import_commands: every line is carried out exactly once, however often and however rudely it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE
+from ledger.errors import StoreUnavailable
+from ledger.importing import run as importing
+from tests.api_world import new_id
+from tests.ledger_world import history, new_account, rows, scalar, table_sizes
+from tests.servers import REPOSITORY
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("database")
+STORED_KEYS = "SELECT count(*) FROM idempotency_keys WHERE key LIKE %s"
+
+
+class Imported:
+    """One run of the command: what it printed, what it left with, what it wrote to --outcomes."""
+
+    def __init__(self, path: Path | str, *arguments: str, actor: str = "importer") -> None:
+        out, err = StringIO(), StringIO()
+        self.code: int = 0
+        try:
+            call_command("import_commands", str(path), "--actor", actor, *arguments, stdout=out, stderr=err)
+        except SystemExit as left:
+            self.code = int(left.code or 0)
+        except CommandError as error:
+            self.code = error.returncode
+            err.write(str(error))
+        self.printed, self.faults = out.getvalue().strip(), err.getvalue().strip()
+
+
+def deposits(account_id: str, *amounts: int) -> list[dict[str, Any]]:
+    return [{"type": "deposit", "account_id": account_id, "amount": str(amount)} for amount in amounts]
+
+
+def jsonl(path: Path, *elements: dict[str, Any] | str) -> Path:
+    path.write_text("".join(f"{e if isinstance(e, str) else json.dumps(e)}\n" for e in elements))
+    return path
+
+
+def balance(account_id: str) -> int:
+    return history(account_id)[-1][2]
+
+
+def outcomes(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_second_run_replays_every_line_and_writes_nothing(tmp_path: Path) -> None:
+    account_id = new_account()
+    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, 1, 2, 3))
+    first = Imported(path)
+    assert (first.code, first.printed) == (0, "3 lines: 3 accepted (0 of them before), 0 rejected, 0 malformed")
+    before = table_sizes()
+    second = Imported(path)
+    assert (second.code, second.printed) == (0, "3 lines: 3 accepted (3 of them before), 0 rejected, 0 malformed")
+    assert table_sizes() == before
+    assert balance(account_id) == 6_00
+
+
+def test_a_csv_file_does_what_the_same_commands_do_elsewhere(tmp_path: Path) -> None:
+    one, two = new_id(), new_id()
+    path = tmp_path / "in.csv"
+    path.write_text(
+        "type,idempotency_key,account_id,owner_name,currency,initial_balance,from_account_id,to_account_id,amount,description,expected_version\n"
+        f'create-account,,{one},"Ada, Countess",USD,10,,,,,\n'
+        f"create-account,,{two},Bob,USD,,,,,,\n"
+        f'transfer,{one}-rent,,,,,{one},{two},2.50,"Rent ""June""",\n'
+        f"deposit,,{two},,,,,,1,,2\n"
+        f"deposit,,{two},,,,,,1,,2\n"
+    )
+    answers = tmp_path / "answers.jsonl"
+    imported = Imported(path, "--outcomes", str(answers))
+    assert imported.code == CHECK_FAILED
+    assert imported.faults.startswith("line 6: version_conflict: ")
+    found = outcomes(answers)
+    assert [answer["line"] for answer in found] == [2, 3, 4, 5, 6]
+    assert [answer["success"] for answer in found] == [True] * 4 + [False]
+    assert found[2]["idempotency_key"] == f"{one}-rent"
+    assert found[3]["balances"][two]["balance"] == "3.50"
+    assert (balance(one), balance(two)) == (7_50, 3_50)
+    assert rows(
+        "SELECT data->>'description', metadata->>'actor' FROM events WHERE aggregate_id = %s AND version = 3", one
+    ) == [('Rent "June"', "importer")]
+
+
+def test_lines_that_say_the_same_are_as_many_commands_wherever_they_stand(tmp_path: Path) -> None:
+    account_id = new_account()
+    one, two = deposits(account_id, 5, 7)
+    path = jsonl(tmp_path / "in.jsonl", one, one, two)
+    assert Imported(path).code == 0
+    assert balance(account_id) == 17_00
+    # Another file, sorted otherwise, with one line more: only that one is new. 5.00 is the same amount as 5.
+    again = jsonl(tmp_path / "other.jsonl", two, {**one, "amount": 5}, {**one, "amount": "5.00"}, one)
+    assert Imported(again).printed.startswith("4 lines: 4 accepted (3 of them before)")
+    assert balance(account_id) == 22_00
+    assert Imported(again, "--run", "july").printed.startswith("4 lines: 4 accepted (0 of them before)")
+    assert Imported(again, "--run", "july").printed.startswith("4 lines: 4 accepted (4 of them before)")
+    assert Imported(again, actor="another").printed.startswith("4 lines: 4 accepted (0 of them before)")
+    assert balance(account_id) == 66_00
+
+
+def test_a_key_used_for_another_line_is_an_error_of_that_line(tmp_path: Path) -> None:
+    account_id, key = new_account(), new_id("key")
+    one, two = ({**element, "idempotency_key": key} for element in deposits(account_id, 1, 2))
+    imported = Imported(jsonl(tmp_path / "in.jsonl", one, one, two))
+    assert imported.printed == "3 lines: 2 accepted (1 of them before), 1 rejected, 0 malformed"
+    assert imported.faults.startswith("line 3: idempotency_key_reused: ")
+    assert balance(account_id) == 1_00
+
+
+def test_a_malformed_line_is_named_and_nothing_of_it_is_written(tmp_path: Path) -> None:
+    account_id = new_account()
+    one, two, three = deposits(account_id, 1, 2, 3)
+    path = jsonl(tmp_path / "in.jsonl", one, '{"type": "depo', {**two, "amount": "2.001"}, {**two, "note": "x"}, three)
+    imported = Imported(path)
+    assert imported.code == CHECK_FAILED
+    assert imported.printed == "5 lines: 2 accepted (0 of them before), 0 rejected, 3 malformed"
+    assert [fault.split(": ")[:2] for fault in imported.faults.splitlines()] == [
+        ["line 2", "invalid_json"], ["line 3", "too_many_decimals"], ["line 4", "unknown_field"],
+    ]  # fmt: skip
+    assert balance(account_id) == 4_00
+    jsonl(path, one, two, three)  # mended
+    assert Imported(path).printed == "3 lines: 3 accepted (2 of them before), 0 rejected, 0 malformed"
+    assert balance(account_id) == 6_00
+
+
+def test_with_stop_on_error_nothing_from_a_malformed_line_on_is_written(tmp_path: Path) -> None:
+    account_id = new_account()
+    one, two, three = deposits(account_id, 1, 2, 3)
+    path = jsonl(tmp_path / "in.jsonl", one, two, "{", three)
+    assert Imported(path, "--stop-on-error").printed.startswith("3 lines: 2 accepted")
+    assert balance(account_id) == 3_00
+
+
+def test_with_stop_on_error_the_batch_of_a_rejected_line_is_the_last(tmp_path: Path) -> None:
+    account_id = new_account()
+    refused = {"type": "withdraw", "account_id": account_id, "amount": "100"}
+    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, 1), refused, *deposits(account_id, 2, 4))
+    assert Imported(path, "--stop-on-error", "--batch", "2").printed == "2 lines: 1 accepted (0 of them before), 1 rejected, 0 malformed"  # fmt: skip
+    assert balance(account_id) == 1_00
+    assert Imported(path, "--batch", "2").printed == "4 lines: 3 accepted (1 of them before), 1 rejected, 0 malformed"
+    assert balance(account_id) == 7_00
+
+
+@pytest.mark.parametrize("wrong", ["{", '{"type": "withdraw", "account_id": "%s", "amount": "100"}'])
+def test_an_atomic_batch_happens_whole_or_not_at_all(tmp_path: Path, wrong: str) -> None:
+    account_id = new_account()
+    line = wrong % account_id if "%" in wrong else wrong
+    path = jsonl(
+        tmp_path / "in.jsonl", *deposits(account_id, 1, 2), *deposits(account_id, 4), line, *deposits(account_id, 8)
+    )
+    answers = tmp_path / "answers.jsonl"
+    assert Imported(path, "--atomic", "--batch", "2", "--outcomes", str(answers)).code == CHECK_FAILED
+    assert [answer.get("code", "accepted") for answer in outcomes(answers)][:3] == [
+        "accepted",
+        "accepted",
+        "batch_aborted",
+    ]
+    assert balance(account_id) == 11_00
+
+
+def test_a_dry_run_answers_and_writes_nothing(tmp_path: Path) -> None:
+    account_id = new_account()
+    path = jsonl(
+        tmp_path / "in.jsonl",
+        *deposits(account_id, 1, 2),
+        {"type": "withdraw", "account_id": account_id, "amount": "4"},
+    )
+    before, answers = table_sizes(), tmp_path / "answers.jsonl"
+    imported = Imported(path, "--dry-run", "--outcomes", str(answers))
+    assert imported.printed.endswith("2 accepted (0 of them before), 1 rejected, 0 malformed; nothing was written")
+    assert outcomes(answers)[1]["balances"][account_id]["balance"] == "3.00"
+    assert table_sizes() == before
+
+
+def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    account_id = new_account()
+    content = f"type,account_id,amount\ndeposit,{account_id},3\n".encode()
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content)))
+    assert Imported("-", "--format", "csv").code == 0
+    assert balance(account_id) == 3_00
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("missing.jsonl",), "No such file"),
+        (("-",), "--format says what"),
+        (("in.txt",), "--format says what"),
+        (("in.jsonl", "--batch", "0"), "--batch is 1 to"),
+        (("in.jsonl", "--batch", "10001"), "--batch is 1 to"),
+        (("in.jsonl", "--run", "a b"), "--run is up to"),
+        (("in.jsonl", "--outcomes", "in.jsonl"), "would overwrite"),
+        (("in.jsonl", "--outcomes", "no/such/folder"), "No such file"),
+        (("in.jsonl", "--format", "csv"), "one of them is type"),
+    ],
+)
+def test_wrong_usage_is_said_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = jsonl(tmp_path / "in.jsonl", *deposits(new_account(), 1)).read_text()
+    before = table_sizes()
+    imported = Imported(*arguments)
+    assert imported.code == USAGE
+    assert said in imported.faults
+    assert table_sizes() == before
+    assert (tmp_path / "in.jsonl").read_text() == content
+
+
+def test_an_actor_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "in.jsonl", *deposits(new_account(), 1))
+    for actor in (" ", "a\x00b", "a" * 151):
+        assert Imported(path, actor=actor).code == USAGE
+
+
+def test_a_store_that_goes_away_ends_it_and_a_second_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = new_account()
+    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, *range(1, 11)))
+    execute, calls = importing.execute_elements, []
+
+    def fail_third(*arguments: Any, **options: Any) -> Any:
+        calls.append(True)
+        done = execute(*arguments, **options)
+        if len(calls) == 3:
+            raise StoreUnavailable("the event store does not answer")  # and has done it all the same
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "execute_elements", fail_third)
+        imported = Imported(path, "--batch", "2")
+    assert imported.code == MISSING
+    assert "carried out up to line 4" in imported.faults
+    assert Imported(path, "--batch", "3").printed == "10 lines: 10 accepted (6 of them before), 0 rejected, 0 malformed"
+    assert balance(account_id) == 55_00
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_import_that_is_ended_in_the_middle_is_continued_and_every_line_happens_once(
+    tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    account_id, actor, count = new_account(), new_id("importer"), 6_000
+    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, *([1] * count)))
+    command = [
+        sys.executable,
+        str(REPOSITORY / "manage.py"),
+        "import_commands",
+        str(path),
+        "--actor",
+        actor,
+        "--batch",
+        "20",
+    ]
+
+    def written() -> int:
+        return int(scalar(STORED_KEYS, f"{actor}/%"))
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        wait_for(lambda: written() > 200, "the first lines")
+        started.send_signal(signal_number)
+        _, faults = started.communicate(timeout=30)
+    done = written()
+    assert 200 < done < count, "it was ended in the middle"
+    if signal_number == signal.SIGTERM:
+        assert started.returncode == CHECK_FAILED
+        assert f"stopped after line {done}" in faults
+    imported = Imported(path, actor=actor)
+    assert imported.printed == f"{count} lines: {count} accepted ({done} of them before), 0 rejected, 0 malformed"
+    assert balance(account_id) == count * 100
+    assert len(history(account_id)) == count + 1
