@@ -39,7 +39,6 @@ _READ_MODELS = (
         ("Accounts", "account_balance", "projections_account_changelist"),
         ("Transactions", "receipt_long", "projections_transaction_changelist"),
         ("Transfers", "swap_horiz", "projections_transfer_changelist"),
-        ("Holds", "lock_clock", "projections_hold_changelist"),
         ("Postings", "balance", "projections_posting_changelist"),
         ("Trial balance", "functions", "projections_trialbalance_changelist"),
         ("Checkpoints", "flag", "projections_checkpoint_changelist"),

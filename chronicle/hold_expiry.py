@@ -23,7 +23,7 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Rejected, Submission
 from ledger.errors import Busy, StoreUnavailable
 from projections import selectors as projections
-from projections.models import Hold
+from projections.models import Transfer
 
 log = structlog.get_logger()
 ACTOR = "expire_holds"
@@ -65,26 +65,26 @@ class HoldExpiry:
         close_old_connections()
         now = ledger.now()
         due: set[str] = set()
-        last: Hold | None = None
+        last: Transfer | None = None
         while not self._stop.is_set() and (page := projections.due_holds(now, last, BATCH_MAX)):
             last = page[-1]
-            due.update(hold.hold_id for hold in page)
-            if open_ones := [hold for hold in page if hold.hold_id not in self._ended]:
+            due.update(hold.transfer_id for hold in page)
+            if open_ones := [hold for hold in page if hold.transfer_id not in self._ended]:
                 self._end(open_ones)
         self._ended &= due  # what the read model has caught up with need not be remembered
         deadline = projections.next_deadline(now)
         return POLL_S if deadline is None else min(POLL_S, (deadline - now).total_seconds())
 
-    def _end(self, holds: Sequence[Hold]) -> None:
+    def _end(self, holds: Sequence[Transfer]) -> None:
         outcomes = execute([_submission(hold) for hold in holds], on_commit=nudge)
         for hold, outcome in zip(holds, outcomes, strict=True):
             match outcome:
                 case Accepted():
-                    self._ended.add(hold.hold_id)
+                    self._ended.add(hold.transfer_id)
                 case Rejected(error=HoldNotFound()):  # captured, released or ended by another worker meanwhile
-                    self._ended.add(hold.hold_id)
+                    self._ended.add(hold.transfer_id)
                 case Rejected(error=error):
-                    log.error("a hold cannot be released", hold_id=hold.hold_id, code=error.code, error=str(error))
+                    log.error("a hold cannot be released", hold_id=hold.transfer_id, code=error.code, error=str(error))
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -93,11 +93,11 @@ class HoldExpiry:
             return
 
 
-def _submission(hold: Hold) -> Submission:
-    command = ExpireHold(hold.account_id, hold.hold_id)
-    command_id = uuid5(_COMMANDS, f"{hold.account_id}/{hold.hold_id}")
+def _submission(hold: Transfer) -> Submission:
+    command = ExpireHold(hold.from_account_id, hold.transfer_id)
+    command_id = uuid5(_COMMANDS, f"{hold.from_account_id}/{hold.transfer_id}")
     # The hold's id is that of the command that placed it.
-    return Submission(command, ACTOR, command_id, correlation_id=hold.hold_id)
+    return Submission(command, ACTOR, command_id, correlation_id=hold.transfer_id)
 
 
 async def expire_holds(stop: asyncio.Event) -> None:

@@ -31,7 +31,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # --- databases ---------------------------------------------------------------------------------------
 EVENT_STORE_ROLE = env.str("EVENT_STORE_ROLE", "chronicle_app")
 EVENT_STORE_URL = env.str("EVENT_STORE_URL", "postgresql://localhost/event_store")
-# Only `migrate` signs in with the owner's URL; everything else takes EVENT_STORE_ROLE.
+# Only `migrate` and `expire_keys` sign in with the owner's URL; everything else takes EVENT_STORE_ROLE.
 EVENT_STORE_OWNER_URL = env.str("EVENT_STORE_OWNER_URL", EVENT_STORE_URL)
 READ_MODEL_URL = env.str("READ_MODEL_URL", "postgresql://localhost/read_model")
 DATABASE_URL = env.str("DATABASE_URL", "postgresql://localhost/portal")
@@ -63,6 +63,10 @@ LOGGING = {
 CHRONICLE_CURRENCIES = {
     code: int(decimals) for code, decimals in (pair.split(":") for pair in env.list("CHRONICLE_CURRENCIES", default=[]))
 }
+
+# For how long at least the same request under the same idempotency key gets the first answer; `expire_keys` removes
+# older ones. More than a year, because what is imported once a year must not be carried out twice.
+IDEMPOTENCY_KEY_DAYS = env.int("IDEMPOTENCY_KEY_DAYS", 400)
 
 # The log's name in every signed tree head (https://c2sp.org/tlog-checkpoint); it must never change.
 LOG_ORIGIN = env.str("LOG_ORIGIN", "chronicle-ledger.local/log")

@@ -18,7 +18,10 @@ from ledger.store.connection import ALIAS
 
 APPEND_ONLY_TABLES = ("events", "journal", "idempotency_keys", "refusals", "tiles", "tree_heads")
 TRIGGERS_MIGRATION = "0004_append_only_triggers"
+KEYS_MIGRATION = "0006_keys_expire"
 TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("append_only", "never_truncated")]
+# Keys may be removed when they are old, so their trigger calls a function of its own (ADR 6).
+KEYS_TRIGGER = "idempotency_keys_append_only"
 _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
 # TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has.
 _PRIVILEGES = """
@@ -31,8 +34,8 @@ _OWNED = (
 )
 _STANDING = """
 SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
-WHERE t.tgname = ANY(%s) AND t.tgenabled IN ('O', 'A') AND f.proname = 'refuse_change'
-  AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
+JOIN unnest(%s::text[], %s::text[]) AS wanted (trigger, function) ON t.tgname = wanted.trigger
+WHERE t.tgenabled IN ('O', 'A') AND f.proname = wanted.function AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
 """
 _MIGRATED = "SELECT 1 FROM django_migrations WHERE app = 'ledger' AND name = %s"
 
@@ -85,7 +88,10 @@ def missing_triggers(cursor: Any) -> Iterator[str]:
     cursor.execute(_MIGRATED, [TRIGGERS_MIGRATION])
     if cursor.fetchone() is None:
         return
-    cursor.execute(_STANDING, [TRIGGERS])
+    cursor.execute(_MIGRATED, [KEYS_MIGRATION])
+    keys_function = "refuse_change" if cursor.fetchone() is None else "refuse_change_of_keys"
+    functions = [keys_function if name == KEYS_TRIGGER else "refuse_change" for name in TRIGGERS]
+    cursor.execute(_STANDING, [TRIGGERS, functions])
     standing = {name for (name,) in cursor.fetchall()}
     for name in TRIGGERS:
         if name not in standing:

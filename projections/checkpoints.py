@@ -23,12 +23,13 @@ INSERT INTO checkpoints (projection, version, position, running_hash, lag_ms, la
                          alarm, revision, updated_at)
 VALUES (%s, %s, 0, %s, 0, 0, 0, 0, '', 0, clock_timestamp()) ON CONFLICT DO NOTHING
 """
+# Of history older than 24 days, which a rebuild reads, the lag is more milliseconds than an integer holds.
 # A count that is not the expected one is a division by zero, so that the server itself refuses to commit: the
 # client would have to wait for the count first, which costs a round trip.
 ADVANCE = """
 WITH moved AS (
 UPDATE checkpoints SET position = %s, running_hash = %s, alarm = '', updated_at = clock_timestamp(),
-    lag_ms = greatest(0, extract(epoch FROM clock_timestamp() - %s) * 1000)::int,
+    lag_ms = greatest(0, least(2147483647, extract(epoch FROM clock_timestamp() - %s) * 1000))::int,
     lag_p50_ms = %s, lag_p95_ms = %s, lag_p99_ms = %s
 FROM unnest(%b::text[], %b::bigint[]) AS known (projection, revision)
 WHERE checkpoints.projection = known.projection AND checkpoints.revision = known.revision

@@ -46,7 +46,7 @@ WHERE position BETWEEN %s AND %s GROUP BY 1, 2 HAVING sum(amount_minor) <> 0
 DAYS = """
 SELECT account_id, day, (credits_minor - debits_minor)::text FROM daily_balances WHERE NOT is_external
 """
-OPEN_HOLDS = "SELECT hold_id, account_id, amount_minor, expires_at FROM holds WHERE status = 'open'"
+OPEN_HOLDS = "SELECT transfer_id, from_account_id, amount_minor, expires_at FROM transfers WHERE status = 'held'"
 
 Progress = Callable[[int, int], None]
 
@@ -165,14 +165,14 @@ def _compare_accounts(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[F
 def _compare_holds(cursor: Any, fold: _Fold, *, is_whole: bool) -> Iterator[Finding]:
     """Compare the open ones: those that accounts still have."""
     wanted = None if is_whole else list(fold.accounts)
-    query = OPEN_HOLDS if wanted is None else OPEN_HOLDS + " AND account_id = ANY(%s)"
+    query = OPEN_HOLDS if wanted is None else OPEN_HOLDS + " AND from_account_id = ANY(%s)"
     expected = {
         hold_id: (id_, hold["amount_minor"], hold["expires_at"] and parse_instant(hold["expires_at"]))
         for id_, account in fold.accounts.items()
         for hold_id, hold in account.holds.items()
     }
     found = {row[0]: row[1:] for row in _rows(cursor, query, wanted and (wanted,))}
-    yield from _differences("holds", "open hold", expected, found)
+    yield from _differences("transfers", "open hold", expected, found)
 
 
 def _compare_sums(cursor: Any, fold: _Fold) -> Iterator[Finding]:

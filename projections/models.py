@@ -91,37 +91,12 @@ class Transfer(models.Model):
             models.Index(fields=["from_account_id", "-position"], name="transfers_by_source"),
             models.Index(fields=["to_account_id", "-position"], name="transfers_by_target"),
             models.Index(fields=["-position"], name="transfers_newest"),
+            # What is still held, by deadline: for the worker that ends it.
+            models.Index(fields=["expires_at", "transfer_id"], name="transfers_held", condition=Q(status="held")),
         ]
 
     def __str__(self) -> str:
         return self.transfer_id
-
-
-class Hold(models.Model):
-    """Money reserved on an account, and what became of it."""
-
-    hold_id = models.CharField(max_length=64, primary_key=True)
-    account_id = models.CharField(max_length=64)
-    currency = models.CharField(max_length=10)
-    amount_minor = models.BigIntegerField()
-    captured_minor = models.BigIntegerField(help_text="what was taken of it; the rest was released")
-    description = models.CharField(max_length=500)
-    status = models.CharField(max_length=16, help_text="open, captured, released or expired")
-    placed_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, help_text="when it ends by itself")
-    closed_at = models.DateTimeField(null=True)
-    position = models.BigIntegerField(help_text="of its last event")
-
-    class Meta:
-        db_table = "holds"
-        indexes = [
-            models.Index(fields=["expires_at", "hold_id"], name="holds_due", condition=Q(status="open")),
-            models.Index(fields=["account_id", "-position"], name="holds_by_account"),
-            models.Index(fields=["-position"], name="holds_newest"),
-        ]
-
-    def __str__(self) -> str:
-        return self.hold_id
 
 
 class Posting(models.Model):

@@ -59,7 +59,6 @@ def registry() -> tuple[Projection, ...]:
         accounts,
         activity,
         daily_balances,
-        holds,
         postings,
         search,
         transactions,
@@ -67,7 +66,7 @@ def registry() -> tuple[Projection, ...]:
         trial_balance,
     )
 
-    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search, holds)
+    modules = (accounts, transactions, transfers, postings, trial_balance, daily_balances, activity, search)
     return tuple(module.PROJECTION for module in modules)
 
 

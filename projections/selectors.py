@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 
-from projections.holds import OPEN
-from projections.models import Account, Checkpoint, Hold, Transaction, Transfer
+from projections.models import Account, Checkpoint, Transaction, Transfer
+from projections.transfers import HELD
 
 ALIAS = "read_model"
 Row = TypeVar("Row")
@@ -132,19 +132,21 @@ def transfers(limit: int, after: int | None, account_id: str | None, **filters: 
     return _page(found, page if after is None else page.filter(position__lt=after), limit, "transfers")
 
 
-def due_holds(now: datetime, after: Hold | None, limit: int) -> list[Hold]:
+def due_holds(now: datetime, after: Transfer | None, limit: int) -> list[Transfer]:
     """Return open holds whose deadline has passed, in the order of their deadlines, those after `after`."""
-    found = Hold.objects.filter(status=OPEN, expires_at__lte=now)
+    found = Transfer.objects.filter(status=HELD, expires_at__lte=now)
     if after is not None:
-        is_later = Q(expires_at__gt=after.expires_at) | Q(expires_at=after.expires_at, hold_id__gt=after.hold_id)
+        is_later = Q(expires_at__gt=after.expires_at) | Q(
+            expires_at=after.expires_at, transfer_id__gt=after.transfer_id
+        )
         # The first condition is implied by the second; it alone is a range of the index.
         found = found.filter(Q(expires_at__gte=after.expires_at) & is_later)
-    return list(found.order_by("expires_at", "hold_id")[:limit])
+    return list(found.order_by("expires_at", "transfer_id")[:limit])
 
 
 def next_deadline(now: datetime) -> datetime | None:
     """Return the first deadline of an open hold that has not passed yet."""
-    upcoming = Hold.objects.filter(status=OPEN, expires_at__gt=now).order_by("expires_at", "hold_id")
+    upcoming = Transfer.objects.filter(status=HELD, expires_at__gt=now).order_by("expires_at", "transfer_id")
     return upcoming.values_list("expires_at", flat=True).first()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from ledger.domain.commands import ExpireHold, type_of
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
@@ -109,7 +110,7 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
         elif event_type in ("HoldCaptured", "HoldReleased"):
             hold_id = data["hold_id"]
             is_captured = event_type == "HoldCaptured"
-            status = CAPTURED if is_captured else EXPIRED if data["reason"] == EXPIRED else RELEASED
+            status = CAPTURED if is_captured else EXPIRED if _is_by_deadline(sequenced) else RELEASED
             change = opened[hold_id].change if hold_id in opened else changes.setdefault(hold_id, Change(hold_id))
             change.take(sequenced, status, data["amount_minor"] if is_captured else 0)
     return opened, changes
@@ -156,6 +157,11 @@ def _hold(sequenced: Sequenced) -> Opened:
         HOLD, event.aggregate_id, EXTERNAL + data["currency"], data["amount_minor"], data["currency"],
         data["description"], expires_at, sequenced, sequenced.position, change,
     )  # fmt: skip
+
+
+def _is_by_deadline(sequenced: Sequenced) -> bool:
+    """Tell by the command, not by the reason: that is a text which anybody may write."""
+    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
 def _named(sequenced: Sequenced) -> dict[str, str]:

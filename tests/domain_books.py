@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ledger.domain.account import CLOSED, FROZEN, Account
+from ledger.domain.aggregates import State
 from ledger.domain.commands import (
     Command,
 )
 from ledger.domain.decide import Context, decide
 from ledger.domain.errors import LedgerError
+from ledger.domain.events import LOG_KEYS
 from ledger.domain.instants import format_instant
+from ledger.domain.log_keys import LogKeys
 from ledger.domain.money import AMOUNT_MINOR_MAX
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -24,7 +27,7 @@ def account(balance_minor: int = 10_000, **fields: object) -> Account:
     return Account(owner_name="Ann", currency="USD", opened_at=OPENED, balance_minor=balance_minor, **fields)  # type: ignore[arg-type]
 
 
-BOOKS: dict[str, Account | None] = {
+BOOKS: dict[str, State | None] = {
     "ann": account(),
     "bob": account(0),
     "cold": account(status=FROZEN),
@@ -38,6 +41,7 @@ BOOKS: dict[str, Account | None] = {
     "deep": account(overdraft_limit_minor=5_000),
     "yen": Account("Yui", "JPY", OPENED, balance_minor=500),
     "new": None,
+    LOG_KEYS: LogKeys(("log+1", "log+2")),
 }
 
 

@@ -28,7 +28,7 @@ from auditor.admin.formats import (
 from auditor.past.account import account
 from auditor.past.time_travel import time_travel
 from auditor.past.transfer import transfer
-from projections.models import Account, Hold, Posting, SearchEntry, Transaction, Transfer, TrialBalance
+from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
 
 FOUND_MAX = 500  # accounts that one search shows
@@ -145,35 +145,6 @@ class TransferAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return self.own_page(request, object_id, transfer)
-
-
-@admin.register(Hold)
-class HoldAdmin(ReadOnlyAdmin):
-    keyset = ("-position",)
-    exact_search = ("hold_id", "account_id")
-    account_fields = ("account_id",)
-    search_help_text = "Hold or account id"
-    hint = "Money reserved, and what became of it, the latest first. One whose deadline passes is released."
-    list_display = (
-        column("Hold", lambda hold: short_id(hold.hold_id)),
-        column("Account", lambda hold: account_link(hold.account_id)),
-        _amount, money_column("captured_minor", "Captured"), _status,
-        instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)"), _position,
-    )  # fmt: skip
-    detail = (
-        (
-            "Hold",
-            (
-                "hold_id", column("Account", lambda hold: account_link(hold.account_id)),
-                (_amount, money_column("captured_minor", "Captured")), (_status, "description"),
-                (instant_column("placed_at", "Placed at (UTC)"), instant_column("expires_at", "Expires at (UTC)")),
-                (instant_column("closed_at", "Closed at (UTC)"), _position),
-            ),
-        ),
-    )  # fmt: skip
-
-    def subject(self, obj: Hold) -> tuple[str, str]:
-        return (access_log.ACCOUNT, obj.account_id)
 
 
 @admin.register(Posting)

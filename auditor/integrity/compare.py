@@ -14,7 +14,7 @@ from ledger.store.connection import connection
 from ledger.store.merkle import EMPTY_ROOT, InvalidProof
 from ledger.store.signed_note import InvalidNote
 from ledger.store.tree import TreeIncomplete, TreeReader
-from ledger.store.tree_head_note import TreeHead, open_tree_head, parse_tree_head
+from ledger.store.tree_head_note import TreeHead, parse_tree_head
 from ledger.store.tree_heads import StoredHead
 
 NOTE_LENGTH_MAX = 8_000  # sixteen signatures and a long name are 3,000
@@ -38,7 +38,7 @@ def compare(text: str) -> Comparison:
     note = as_note(text)
     known = trust()
     try:
-        kept = open_tree_head(note, known.keys, known.origin)
+        kept = known.open(note)
     except InvalidNote as error:
         return _not_ours(note, str(error))
     if kept.size > SIZE_MAX:

@@ -17,7 +17,7 @@ from auditor.threads import in_thread
 from ledger.errors import Malformed
 from ledger.evidence.bundle import write_bundle
 from ledger.evidence.selection import Selection
-from ledger.store import history, log_key, tree_heads
+from ledger.store import history, succession, tree_heads
 from ledger.store.connection import dedicated_connection
 
 EVENTS_MAX = 5_000  # some 15 MB
@@ -45,11 +45,11 @@ def of_account(account_id: str) -> StreamingHttpResponse:
 
 
 def _bundle(selection: Selection, name: str) -> StreamingHttpResponse:
-    """Raises: NothingToProve, NoTreeHead, LogKeyUnusable."""
-    signer = log_key.load_signer()
+    """Raises: NothingToProve, NoTreeHead, LogKeyUnusable, SuccessionBroken."""
     with tempfile.TemporaryDirectory(prefix="evidence-") as folder:
         path = Path(folder) / "evidence.zip"
         with dedicated_connection() as conn:
+            signer = succession.current_signer(conn)
             write_bundle(conn, path, selection, tree_heads.at_size(conn, None), signer)
         file = path.open("rb")  # it outlives its name
     response = StreamingHttpResponse(_pieces(file), content_type="application/zip")

@@ -17,7 +17,6 @@ from ledger.store.journal import Sequenced
 from ledger.store.proofs import InclusionProof
 from ledger.store.recorded import canonical_bytes
 from ledger.store.signed_note import InvalidNote
-from ledger.store.tree_head_note import open_tree_head
 
 POSITION_DIGITS_MAX = 18
 
@@ -126,9 +125,8 @@ def _sibling_ranges(index: int, size: int) -> list[tuple[int, int]]:
 
 
 def _signature_error(note: str) -> str:
-    known = trust()
     try:
-        open_tree_head(note, known.keys, known.origin)
+        trust().open(note)
     except InvalidNote as error:
         return str(error)
     return ""

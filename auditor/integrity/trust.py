@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from ledger.store import log_key, tree_heads
+from ledger.store import log_key, succession, tree_heads
+from ledger.store.connection import connection
 from ledger.store.succession import Trust
 from ledger.verify.run import Request
 
 
 def trust() -> Trust:
-    """Raises: LogKeyUnusable."""
-    return Trust(settings.LOG_ORIGIN, (log_key.load_signer().verifier,))
+    """Return this machine's key, and those before and after it as the log names them.
+
+    Raises: LogKeyUnusable, SuccessionBroken.
+    """
+    with connection() as conn:
+        changes = succession.changes(conn)
+    return Trust(settings.LOG_ORIGIN, (log_key.load_signer().verifier,), changes)
 
 
 def verification_request(*, semantic: bool = False) -> Request:
     """Return what `verify_ledger` verifies without options, the head this machine signed last included."""
     remembered = tree_heads.remembered()
     against = () if remembered is None else ((tree_heads.memory_path().name, remembered),)
-    return Request(trust(), against=against, semantic=semantic)
+    own = Trust(settings.LOG_ORIGIN, (log_key.load_signer().verifier,))  # verifying finds the other keys itself
+    return Request(own, against=against, semantic=semantic)

@@ -20,7 +20,7 @@ from auditor.models import Job
 from auditor.pages import only, render, text_of
 from auditor.permissions import may_oversee, may_read
 from ledger.errors import LedgerError
-from ledger.store import log_key, tree_heads
+from ledger.store import succession, tree_heads
 from ledger.store.connection import connection
 
 RUNS_SHOWN = 20
@@ -45,8 +45,8 @@ def _head() -> dict[str, Any]:
     """Return the current signed head and the log's key, or why there is none; the page opens all the same."""
     try:
         with connection() as conn:
-            head = tree_heads.last(conn)
-        return {"head": head, "vkey": log_key.load_signer().verifier.vkey}
+            head, changes = tree_heads.last(conn), succession.changes(conn)
+        return {"head": head, "vkey": succession.verifier_at(changes, head.tree_size if head else 0).vkey}
     except LedgerError as error:
         return {"head_problem": str(error)}
 

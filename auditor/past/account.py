@@ -107,7 +107,6 @@ def _related(account_id: str) -> list[Any]:
         anchor(travel, "Time travel"),
         list_link("projections_transfer", "Transfers out", from_account_id=account_id),
         list_link("projections_transfer", "Transfers in", to_account_id=account_id),
-        list_link("projections_hold", "Holds", account_id=account_id),
         list_link("ledger_event", "Events", aggregate_id=account_id),
         list_link("ledger_journalentry", "Journal entries", aggregate_id=account_id),
         list_link("projections_transaction", "Transactions", account_id=account_id),

@@ -79,9 +79,9 @@ class Plan:
             _check_version(submission, heads[0])
             state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
             decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
+            events = self._record(submission, decided, recorded_at, effective_at)
         except LedgerError as error:
             return Rejected(error)
-        events = self._record(submission, decided, recorded_at, effective_at)
         return Accepted(submission.command_id, tuple(events))
 
     def _recorded_at(self, heads: list[Head]) -> datetime:
@@ -93,33 +93,31 @@ class Plan:
                 effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
         effective_text = format_instant(effective_at)
         metadata = _metadata(submission, len(decided))
-        events = []
+        events, after = [], dict[str, Head]()  # no head moves before every event of the command is sealed
         for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
             aggregate = aggregates.of_id(aggregate_id)
-            head = self._heads.get(aggregate_id)
-            if head is None:  # named after this very command, so it is new
-                head = self._heads[aggregate_id] = Head()
-            head.state = aggregate.evolve(head.state, event, effective_text)
-            head.version += 1
+            head = after.get(aggregate_id) or self._heads.get(aggregate_id) or Head()  # or named after this command
+            state = aggregate.evolve(head.state, event, effective_text)
             recorded = sealed(
                 RecordedEvent(
                     event_id=event_id_of(submission.command_id, index),
                     aggregate_type=aggregate.type,
                     aggregate_id=aggregate_id,
-                    version=head.version,
+                    version=head.version + 1,
                     event_type=type(event).__name__,
                     schema_version=event.schema_version,
                     data=to_data(event),
                     metadata={**metadata, "command_index": index},
-                    state=aggregate.write(head.state),
+                    state=aggregate.write(state),
                     recorded_at=recorded_at,
                     effective_at=effective_at,
                     previous_hash=head.hash,
                     hash=NO_HASH,
                 )
             )
-            head.hash, head.recorded_at = recorded.hash, recorded_at
+            after[aggregate_id] = Head(recorded.version, state, recorded.hash, recorded_at)
             events.append(recorded)
+        self._heads.update(after)
         return events
 
     def _remember(self, submission: Submission, outcome: Outcome) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 import psycopg
+from django.conf import settings
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
@@ -32,7 +34,18 @@ STATEMENT_MS_MAX = 30_000
 
 def parameters() -> dict[str, Any]:
     """Return what psycopg connects with: Django's `event_store` alias, less what only Django understands."""
-    wrapper = connections[ALIAS]
+    return _parameters(connections[ALIAS])
+
+
+def owner_parameters() -> dict[str, Any]:
+    """Return what the event store's owner connects with, to the same database."""
+    alias = connections[ALIAS]
+    # A test run points the alias at a scratch database: keep that name.
+    owner = {**alias.settings_dict, **settings.EVENT_STORE_OWNER, "NAME": alias.settings_dict["NAME"]}
+    return _parameters(type(alias)(owner, ALIAS))
+
+
+def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
     parameters = wrapper.get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "isolation_level"):
         parameters.pop(django_only, None)
@@ -50,8 +63,21 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def dedicated_connection() -> Iterator[psycopg.Connection[Any]]:
     """Yield a connection of the caller's own, for a process that keeps one (the relay)."""
+    with _connected(parameters()) as connection:
+        yield connection
+
+
+@contextmanager
+def owner_connection() -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection as the owner, for what the application's role may not do and must not be able to."""
+    with _connected(owner_parameters()) as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(parameters: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
     with translated():
-        connection = psycopg.connect(**parameters(), autocommit=True)
+        connection = psycopg.connect(**parameters, autocommit=True)
         _prepare(connection)
     with connection:
         yield connection

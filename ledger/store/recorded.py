@@ -12,7 +12,18 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ledger.domain.instants import format_instant
+from ledger.errors import Malformed
 from ledger.store.hashing import canonical_json, leaf_hash
+
+# An entry of the log has its length in two bytes before it (c2sp.org/tlog-tiles). The fields that the API takes
+# stay far below; what comes past it is refused rather than written where no auditor's tool could read it.
+ENTRY_BYTES_MAX = 65_535
+
+
+class EventTooLarge(Malformed):
+    """The event with the state after it would not fit into the log: say less in it."""
+
+    code = "event_too_large"
 
 
 class RecordedEvent(NamedTuple):
@@ -65,5 +76,12 @@ def hash_of(event: RecordedEvent) -> bytes:
 
 
 def sealed(event: RecordedEvent) -> RecordedEvent:
-    """Return the event with its hash filled in."""
-    return RecordedEvent(*event[:-1], hash_of(event))
+    """Return the event with its hash filled in. Raises: EventTooLarge."""
+    entry = canonical_bytes(event)
+    if len(entry) > ENTRY_BYTES_MAX:
+        raise EventTooLarge(
+            f"the {event.event_type} on {event.aggregate_id} would have {len(entry)} bytes; an event has at most "
+            f"{ENTRY_BYTES_MAX}",
+            bytes_max=ENTRY_BYTES_MAX,
+        )
+    return RecordedEvent(*event[:-1], leaf_hash(entry))

@@ -184,6 +184,12 @@ BACKLOG = """
 SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
 """
 
+# --- idempotency keys past their promise: the owner's statements ------------------------------------------
+PAGE_OF_KEYS = """
+SELECT count(*), max(key) FROM (SELECT key FROM idempotency_keys WHERE key > %s ORDER BY key LIMIT %s) AS page
+"""
+REMOVE_KEYS = "DELETE FROM idempotency_keys WHERE key > %s AND key <= %s AND recorded_at < %s"
+
 # What narrows a list of refusals. A command names its accounts in its fields or in its legs: `refusals.Filters`.
 REFUSED_WHERE = {
     "actor": "actor = %(actor)s",

@@ -119,7 +119,7 @@ def test_an_emptied_read_model_is_built_again_from_the_journal() -> None:
         wait_until_followed()
         change_read_model(
             "TRUNCATE accounts, transactions, transfers, postings, trial_balance, daily_balances, "
-            "activity, search_entries, holds, checkpoints"
+            "activity, search_entries, checkpoints"
         )
         wait_for(lambda: bool(positions()), "the projector begins again")
         wait_until_followed()

@@ -6,6 +6,7 @@ The imports are in the fixtures, because pytest reads this file before Django is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,16 @@ def _accounts_to_name(operator: Client) -> None:
     from tests.bad_input_world import open_accounts
 
     open_accounts(operator)
+
+
+@pytest.fixture
+def own_key(tmp_path: Path, settings: Any) -> None:
+    """A signing key of the test's own, which it may change: the other tests' log goes on with theirs."""
+    from ledger.store import log_key
+
+    settings.LOG_SIGNING_KEY = str(tmp_path / "log_key.pem")
+    settings.CHRONICLE_DATA = tmp_path
+    log_key.load_or_create_signer()
 
 
 @pytest.fixture

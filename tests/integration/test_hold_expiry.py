@@ -59,7 +59,7 @@ def released() -> dict[str, tuple[str, int]]:
 
 
 def shown() -> dict[str, str]:
-    return dict(read_model("SELECT hold_id, status FROM holds"))
+    return dict(read_model("SELECT transfer_id, status FROM transfers"))
 
 
 def wait_until_over(seconds: float) -> None:
@@ -102,8 +102,8 @@ def test_what_is_not_due_stays_and_what_has_ended_is_left_alone() -> None:
     assert released() == {freed: ("tester", 1)}
     assert rows("SELECT count(*) FROM refusals") == [(0,)]
     project()
-    assert shown() == {later: "open", never: "open", captured: "captured", freed: "released"}
-    assert read_model("SELECT captured_minor FROM holds WHERE hold_id = %s", captured) == [(400,)]
+    assert shown() == {later: "held", never: "held", captured: "captured", freed: "released"}
+    assert read_model("SELECT moved_minor FROM transfers WHERE transfer_id = %s", captured) == [(400,)]
 
 
 def test_the_worker_sleeps_until_the_next_deadline_and_no_longer_than_its_poll(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,12 +126,12 @@ def test_holds_built_live_are_those_that_a_rebuild_makes() -> None:
     release_due()
     project()
     assert shown()[freed] == "released"
-    assert sorted(shown().values()) == ["captured", "expired", "open", "released"]
+    assert sorted(shown().values()) == ["captured", "expired", "held", "released"]
     with read_model_connection() as connection:
-        rebuild.build(connection, by_name("holds"), lambda *_: None)
-        rebuild.switch(connection, by_name("holds"), require_equal=True)
-        rebuild.drop_previous(connection, by_name("holds"))
-    assert shown()[held] == "open"
+        rebuild.build(connection, by_name("transfers"), lambda *_: None)
+        rebuild.switch(connection, by_name("transfers"), require_equal=True)
+        rebuild.drop_previous(connection, by_name("transfers"))
+    assert shown()[held] == "held"
 
 
 def test_a_hold_on_a_frozen_account_expires_too() -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.test import Client
 
 from ledger.bus.tree_keeper import TreeExtender
@@ -21,50 +17,17 @@ from ledger.domain.events import LOG_KEYS
 from ledger.drill.forgery import Forgery
 from ledger.engine.execute import execute
 from ledger.engine.submission import Rejected, Submission
-from ledger.evidence import verify_evidence
-from ledger.evidence.balance import prove_balance
 from ledger.store import log_key, succession, tree_heads
 from ledger.store.connection import connection, dedicated_connection
 from ledger.store.signed_note import Signer, Verifier
 from ledger.store.succession import Trust
 from ledger.store.tree_heads import HistoryContradicted
-from ledger.verify.faults import Fault, Kind
-from ledger.verify.run import Request, verify
+from ledger.verify.faults import Kind
+from tests.key_world import current, found, rotate, rotated_history, succession_key
 from tests.proof_world import Decimal, order, rows, sign, small_history, submit, tamper
-from tests.servers import REPOSITORY, Servers, libpq
+from tests.servers import Servers, libpq
 
-pytestmark = pytest.mark.usefixtures("clean_stores")
-
-
-@pytest.fixture(autouse=True)
-def own_key(tmp_path: Path, settings: Any) -> None:
-    """A key of the test's own: the other tests' log goes on with theirs."""
-    settings.LOG_SIGNING_KEY = str(tmp_path / "log_key.pem")
-    settings.CHRONICLE_DATA = tmp_path
-    log_key.load_or_create_signer()
-
-
-def current() -> Verifier:
-    return log_key.load_signer().verifier
-
-
-def rotate() -> None:
-    call_command("rotate_log_key", verbosity=0)
-
-
-def found(key: Verifier, **options: Any) -> list[Fault]:
-    return verify(Request(Trust(settings.LOG_ORIGIN, (key,)), processes=1, **options)).faults
-
-
-def rotated_history() -> tuple[Verifier, Verifier]:
-    """Ten positions under the first key, the change at position 11, an event more under the second."""
-    small_history()
-    first = current()
-    rotate()
-    sign()
-    submit(Deposit("ann", Decimal(1)))
-    sign()
-    return first, current()
+pytestmark = pytest.mark.usefixtures("clean_stores", "own_key")
 
 
 def test_old_heads_verify_with_the_old_key_and_new_ones_with_the_new_one() -> None:
@@ -220,11 +183,6 @@ def test_a_crash_between_the_first_new_head_and_the_exchange_of_files_leaves_a_w
     assert found(first) == found(current()) == []
 
 
-def succession_key() -> str:
-    ((key,),) = rows("SELECT data ->> 'new_key' FROM events WHERE aggregate_id = 'log:keys'")
-    return str(key)
-
-
 def test_a_relay_without_the_named_key_signs_nothing_and_says_which_key_it_needs() -> None:
     small_history()
     rotate()
@@ -247,100 +205,6 @@ def test_two_relays_come_over_a_change_together() -> None:
         order()
         assert other.advance(conn) == 12
     assert found(current()) == []
-
-
-# What others see of it.
-
-
-def test_the_log_offers_the_key_of_its_last_head_and_all_its_keys() -> None:
-    small_history()
-    client, first = Client(), current()
-    before = client.get("/log/keys").json()["keys"]
-    assert before == [{"key": first.vkey, "from_tree_size": 0, "note": None}]
-    rotate()
-    order()
-    assert client.get("/log/key").text.strip() == first.vkey, "the last head is still the old key's"
-    sign()
-    assert client.get("/log/key").text.strip() == current().vkey
-    listed = client.get("/log/keys").json()["keys"]
-    assert [(key["key"], key["from_tree_size"]) for key in listed] == [(first.vkey, 0), (current().vkey, 11)]
-    verify_evidence.KeyRing(first.vkey, [listed[1]["note"]])
-
-
-@pytest.mark.parametrize("known", ["old", "new"])
-def test_a_head_kept_from_before_and_one_from_after_are_both_understood(tmp_path: Path, known: str) -> None:
-    kept = small_history().note
-    first, second = rotated_history_from(kept)
-    key = {"old": first, "new": second}[known]
-    later = rows("SELECT note FROM tree_heads ORDER BY tree_size DESC LIMIT 1")[0][0]
-    assert found(key, against=(("before", kept), ("after", later))) == []
-    (tmp_path / "kept").write_text(kept)
-    command = [sys.executable, str(REPOSITORY / "manage.py"), "verify_ledger", "--against", str(tmp_path / "kept")]
-    done = subprocess.run([*command, "--key", key.vkey], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def rotated_history_from(kept: str) -> tuple[Verifier, Verifier]:
-    first = current()
-    rotate()
-    sign()
-    return first, current()
-
-
-def test_a_rewritten_history_is_found_by_a_head_that_the_old_key_signed(stack: Servers) -> None:
-    kept = small_history().note
-    first, _ = rotated_history_from(kept)
-    tamper(stack, "UPDATE journal SET event_hash = sha256(event_hash) WHERE position = 2")
-    assert Kind.REWRITTEN in {fault.kind for fault in found(first, against=(("kept", kept),))}
-
-
-@pytest.mark.parametrize("size", ["10", "12"])
-def test_a_bundle_is_believed_from_the_old_key_and_from_the_new_one(tmp_path: Path, size: str) -> None:
-    first, second = rotated_history()
-    bundle = tmp_path / "evidence.zip"
-    call_command("export_evidence", "--account", "ann", "--tree-size", size, "--output", str(bundle))
-    verify_evidence.check_bundle(bundle, first.vkey, rules=False)
-    verify_evidence.check_bundle(bundle, second.vkey, rules=False)
-    stranger = Signer(settings.LOG_ORIGIN, Ed25519PrivateKey.generate()).verifier
-    with pytest.raises(verify_evidence.Broken, match="leads to no key that is believed"):
-        verify_evidence.check_bundle(bundle, stranger.vkey, rules=False)
-
-
-def test_a_proven_balance_is_believed_from_either_key_and_small_after_five_changes(tmp_path: Path) -> None:
-    first, _ = rotated_history()
-    for _ in range(4):
-        rotate()
-        sign()
-    ((at, state),) = rows("SELECT recorded_at, state FROM events WHERE aggregate_id = 'ann' AND version = 8")
-    answer = {
-        "account_id": "ann", "version": 8, "currency": "USD", "balance": f"{Decimal(state['balance_minor']) / 100:.2f}",
-        "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "proof": prove_balance("ann", 8),
-    }  # fmt: skip
-    path = tmp_path / "balance.json"
-    path.write_text(json.dumps(answer))
-    for key in (first, current()):
-        verify_evidence.check_balance(path, key.vkey)
-    assert path.stat().st_size <= 8 * 1024
-    forged = answer | {"proof": answer["proof"] | {"succession": answer["proof"]["succession"][:-1]}}
-    path.write_text(json.dumps(forged))
-    with pytest.raises(verify_evidence.Broken):
-        verify_evidence.check_balance(path, first.vkey)
-
-
-def test_a_note_of_one_key_alone_is_no_change(tmp_path: Path) -> None:
-    old, new = (Signer(settings.LOG_ORIGIN, Ed25519PrivateKey.generate()) for _ in range(2))
-    text = succession.text_of(old.verifier, new.verifier)
-    verify_evidence.KeyRing(old.verifier.vkey, [succession.sign_change(old, new)])
-    for note in (old.sign(text), new.sign(text)):
-        with pytest.raises(verify_evidence.Broken, match="not signed by both"):
-            verify_evidence.KeyRing(old.verifier.vkey, [note])
-
-
-def test_a_key_change_without_the_key_leaves_with_3(tmp_path: Path) -> None:
-    log_key.key_path().unlink()
-    with pytest.raises(CommandError) as missing:
-        rotate()
-    assert missing.value.returncode == 3
 
 
 # The key file and the remembered head are what a relay could lose.

@@ -66,7 +66,7 @@ WRONG = {
     "(SELECT min(posting_id) FROM postings WHERE is_external)",
     "daily_balances: day": "UPDATE daily_balances SET credits_minor = credits_minor + 1 WHERE account_id = 'acc-1'",
     "trial_balance: currency USD": "UPDATE trial_balance SET external_minor = 0 WHERE currency = 'USD'",
-    "holds: open hold": "UPDATE holds SET status = 'released'",
+    "transfers: open hold": "UPDATE transfers SET status = 'released' WHERE kind = 'hold'",
     "activity: event type AccountCreated": "DELETE FROM activity WHERE event_type = 'AccountCreated'",
     "transfers: position": "UPDATE checkpoints SET position = position + 1 WHERE projection = 'transfers'",
 }

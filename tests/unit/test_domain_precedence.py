@@ -20,6 +20,7 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    RotateLogKey,
     SetOverdraftLimit,
     Transfer,
     UnfreezeAccount,
@@ -37,6 +38,7 @@ REFUSALS = [
     (CreateAccount("external:ZZZ", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("reversal:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("transfer:c-1", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
+    (CreateAccount("log:keys", "Ann", "ZZZ", Decimal("-1")), NOW, "invalid_account_id"),
     (CreateAccount("ann", "Ann", "ZZZ", Decimal("-1")), NOW, "unknown_currency"),
     (CreateAccount("ann", "Ann", "USD", Decimal("-1")), NOW, "amount_not_positive"),
     (CreateAccount("ann", "Ann", "USD", Decimal("1e20")), NOW, "amount_too_large"),
@@ -100,6 +102,8 @@ REFUSALS = [
     (Exchange("ann", "yen", Decimal(1), Decimal("0.5")), NOW, "too_many_decimals"),
     (Exchange("ann", "yen", Decimal(1_000), Decimal(1)), NOW, "insufficient_funds"),
     (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
+    (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
+    (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
 ]
 
 
@@ -112,4 +116,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 10
+    assert len(EVENT_TYPES) == 11
