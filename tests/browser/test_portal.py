@@ -10,12 +10,12 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, Watched, sign_in
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, deposit_over_http, new_account, settled
+from tests.browser.money import deposit, deposit_over_http, new_account, settled, transfer_over_http
 from tests.browser.test_live import LIVE, live
 from tests.waiting import wait_for
 
 PAGES = [
-    "/admin/", LIVE, "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/",
+    "/admin/", LIVE, "/admin/books/", "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/",
     "/admin/ledger/refusal/", "/admin/ledger/idempotencykey/", "/admin/ledger/treehead/",
     "/admin/projections/account/", "/admin/projections/transaction/", "/admin/projections/transfer/",
     "/admin/projections/posting/", "/admin/projections/trialbalance/", "/admin/projections/checkpoint/",
@@ -70,11 +70,18 @@ def test_the_menu_opens_by_keyboard_on_a_phone(open_page: OpenPage) -> None:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_scrolls_sideways_complains_or_asks_another_host(open_page: OpenPage, viewport: Any) -> None:
+def test_no_page_scrolls_sideways_complains_or_asks_another_host(
+    open_page: OpenPage, live_system: LiveSystem, viewport: Any
+) -> None:
     account = new_account(balance="999999999.99")
+    transfer_id = transfer_over_http(live_system, account, new_account(), "1.00")
     settled()
     page = open_page("/admin/", viewport=viewport)
-    details = [f"/admin/projections/account/{account}/change/", "/admin/ledger/journalentry/1/change/"]
+    details = [
+        f"/admin/projections/account/{account}/change/", f"/admin/projections/account/{account}/time-travel/",
+        f"/admin/projections/transfer/{transfer_id}/change/", "/admin/ledger/journalentry/1/change/",
+        "/admin/books/?by=position&at=3&against=1", "/admin/books/?at=2100-01-01",
+    ]  # fmt: skip
     for address in [*PAGES, *details]:
         answer = page.goto(address)
         assert answer is not None
