@@ -1,6 +1,6 @@
 """The pages about the past and the live one under axe-core, in the light and in the dark: no serious fault.
 
-axe judges what is on the screen, so each page is brought to where its parts are shown.
+axe judges what is on the screen, so each page is brought to where its parts are shown, and nothing moves.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def test_no_page_has_a_serious_fault(
     deposit(account, 3, "10.00")
     transfer_id = transfer_over_http(live_system, account, other, "1.00")
     settled()
-    page = open_page("/admin/books/", viewport=viewport, color_scheme=color_scheme)
+    page = open_page("/admin/books/", viewport=viewport, color_scheme=color_scheme, reduced_motion="reduce")
     is_right(page, "/admin/books/?at=2100-01-01")
     is_right(page, f"/admin/books/?by=position&at=1&against={settled()}")
     is_right(page, "/admin/books/?at=never")

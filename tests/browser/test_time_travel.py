@@ -189,6 +189,19 @@ def test_nothing_scrolls_sideways_and_the_slider_stands_below_its_chart(open_pag
     assert box["x"] + box["width"] < panel["x"] + panel["width"]
 
 
+def test_an_auditors_look_is_in_the_access_log_once_however_many_steps_it_took(open_page: OpenPage) -> None:
+    account = lived()
+    page = open_page(address(account))
+    for version in range(DEPOSITS + 1, DEPOSITS - 4, -1):
+        page.keyboard.press("ArrowLeft")
+        expect_version(page, version)
+    page.goto(f"/admin/auditor/accesslogentry/?q={account}")
+    looks = page.locator(".result-list tbody tr", has_text=account)
+    expect(looks).to_have_count(1)
+    expect(looks).to_contain_text("auditor")
+    expect(looks).to_contain_text("/time-travel/")
+
+
 def test_without_a_script_the_steps_are_links(open_page: OpenPage) -> None:
     account = lived()
     page = open_page(address(account), java_script_enabled=False)
