@@ -1,8 +1,9 @@
 """Keeps a client that reads slowly from filling this process's memory.
 
 Daphne takes every message at once and buffers it without a limit; whoever sends must look at what is still
-waiting. Daphne hands an application `send` as a partial of its own method and the connection's protocol, and
-that leads to the transport. On a server whose `send` waits by itself there is nothing to look at.
+waiting: the websockets do so themselves, streamed answers through `patient`. Daphne hands an application `send`
+as a partial of its own method and the connection's protocol, and that leads to the transport. On a server whose
+`send` waits by itself there is nothing to look at.
 """
 
 from __future__ import annotations
@@ -35,3 +36,19 @@ class Backpressure:
             return 0
         # What twisted.internet.abstract.FileDescriptor.doWrite has still to write.
         return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
+def patient(application: Any) -> Any:
+    """Let an ASGI application send the next piece of a streamed answer only when the ones before have left."""
+
+    async def patient_application(scope: Any, receive: Any, send: Any) -> None:
+        pressure = Backpressure(send)
+
+        async def send_patiently(message: Any) -> None:
+            await send(message)
+            if message.get("more_body"):
+                await pressure.relieved()
+
+        await application(scope, receive, send_patiently)
+
+    return patient_application

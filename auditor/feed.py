@@ -11,7 +11,8 @@ stream that does not continue the journal's running hash is not shown. Invariant
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ import structlog
 from auditor.live_events import LiveEvent, follow_stream, from_sequenced
 from auditor.status import Status, read_status
 from auditor.threads import in_thread
+from ledger.domain.events import SubjectErased
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
 from ledger.store.hashing import NO_HASH
@@ -142,7 +144,7 @@ class Feed:
                     self._news = _announce(self._news)
                 while self.position < head.position:
                     events = await in_thread(journal.read, self.position, JOURNAL_PAGE)
-                    self._extend([event for event in events if event.position > self.position])
+                    self._extend(events, await in_thread(from_sequenced, events))
         except StoreUnavailable as error:
             log.warning("the journal cannot be read, trying again", error=str(error))
             return False
@@ -156,14 +158,24 @@ class Feed:
         if fresh[0].position != self.position + 1 or first_break(fresh, self._running_hash):
             log.warning("the stream does not continue the journal", after=self.position, got=fresh[0].position)
             await self._fill()
-        else:
-            self._extend(fresh)
+            return
+        try:
+            self._extend(fresh, await in_thread(from_sequenced, fresh))
+        except StoreUnavailable as error:  # asked again with the journal, within a second
+            log.warning("the keys of texts cannot be read, trying again", error=str(error))
 
-    def _extend(self, events: list[Sequenced]) -> None:
+    def _extend(self, events: Sequence[Sequenced], opened: Sequence[LiveEvent]) -> None:
+        """Take in what follows; while its texts were opened, some of it may have come the other way."""
+        known = bisect_right(events, self.position, key=lambda event: event.position)
+        events, opened = events[known:], opened[known:]
         if not events:
             return
         assert events[0].position == self.position + 1, "the feed has no gaps"
-        self._kept.extend(from_sequenced(event) for event in events)
+        self._kept.extend(opened)
+        erased = [number for number, event in enumerate(opened) if event.event_type == SubjectErased.__name__]
+        if erased:
+            # Whoever has not had those before reads the journal, and finds what is left of them.
+            del self._kept[: len(self._kept) - len(opened) + erased[-1]]
         if len(self._kept) > 2 * KEPT_EVENTS_MAX:
             del self._kept[:-KEPT_EVENTS_MAX]
         self.position, self._running_hash = events[-1].position, events[-1].running_hash

@@ -25,7 +25,7 @@ def read_page(after: int, wanted: Filter, limit: int, head: int) -> Page:
     """Return at most `limit` events after a position, in position order; fewer say nothing about what is beyond."""
     read_max = LOOKED_AT_PER_PAGE if wanted.must_look else limit
     read = history.sequenced_events(after, read_max, wanted.aggregate_id or None, wanted.event_type or None)
-    found = [event for event in map(from_sequenced, read) if wanted.accepts(event)][:limit]
+    found = [event for event in from_sequenced(read) if wanted.accepts(event)][:limit]
     if len(found) == limit:
         return Page(found, found[-1].position)
     last = read[-1].position if read else 0

@@ -7,22 +7,24 @@ whenever anything about it is unclear. The journal fills what it misses meanwhil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import nats.errors
+import orjson
 import structlog
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
-from ledger.bus.envelope import STREAM, decode, encode, from_envelope
+from ledger.bus.envelope import STREAM, decode, from_envelope, to_envelope
 from ledger.bus.jetstream import ContinuousPull, connected
 from ledger.domain.currencies import decimals_of
 from ledger.domain.errors import UnknownCurrency
 from ledger.store.journal import Sequenced
-from ledger.store.recorded import RecordedEvent
+from ledger.subjects.texts import open_envelopes
 
 log = structlog.get_logger()
 RETRY_S = 0.5
@@ -89,15 +91,23 @@ class Filter:
         return is_enough and (self.max_amount is None or event.amount <= self.max_amount)
 
 
-def from_sequenced(sequenced: Sequenced) -> LiveEvent:
-    event = sequenced.event
-    words = (event.aggregate_id, str(event.event_id), event.metadata.get("actor"), *event.data.values())
+def from_sequenced(events: Sequence[Sequenced]) -> list[LiveEvent]:
+    """Return events as they are shown, with their texts opened. Raises: KeysUnavailable."""
+    opened = open_envelopes([to_envelope(sequenced) for sequenced in events])
+    return [_live(envelope) for envelope in opened]
+
+
+def _live(envelope: dict[str, Any]) -> LiveEvent:
+    data = envelope["data"]
+    words = (envelope["aggregate_id"], envelope["event_id"], envelope["metadata"].get("actor"), *data.values())
     text = "\n".join(word for word in words if isinstance(word, str)).casefold()
-    return LiveEvent(sequenced.position, event.event_type, event.aggregate_id, _amount(event), text, encode(sequenced))
+    amount = _amount(data, data.get("currency") or envelope["state"].get("currency"))
+    about = (envelope["position"], envelope["event_type"], envelope["aggregate_id"])
+    return LiveEvent(*about, amount, text, orjson.dumps(envelope))
 
 
-def _amount(event: RecordedEvent) -> Decimal | None:
-    amount_minor, currency = event.data.get("amount_minor"), event.data.get("currency") or event.state.get("currency")
+def _amount(data: dict[str, Any], currency: str | None) -> Decimal | None:
+    amount_minor = data.get("amount_minor")
     if amount_minor is None or not currency:
         return None
     try:

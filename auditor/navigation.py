@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from auditor.permissions import may_manage_users, may_oversee, may_read
+from auditor.permissions import may_command, may_manage_users, may_oversee, may_read, may_repair
 
 # group title, then (title, icon, the page's name in the admin's URLs)
 _LEDGER = (
@@ -19,7 +19,8 @@ _LEDGER = (
         ("Books as of", "menu_book", "books"),
     ],
 )
-_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity")])
+_COMMANDS = ("Do", may_command, [("Commands", "edit_document", "commands")])
+_PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity"), ("Exports", "download", "exports")])
 _EVENT_STORE = (
     "Event store",
     may_read,
@@ -45,7 +46,15 @@ _READ_MODELS = (
         ("Parked events", "local_parking", "projections_parkedevent_changelist"),
     ],
 )
-_OVERSIGHT = ("Oversight", may_oversee, [("Access log", "visibility", "auditor_accesslogentry_changelist")])
+_OVERSIGHT = (
+    "Oversight",
+    may_oversee,
+    [
+        ("Findings", "flag_circle", "auditor_finding_changelist"),
+        ("Access log", "visibility", "auditor_accesslogentry_changelist"),
+    ],
+)
+_OPERATIONS = ("Operations", may_repair, [("Projections", "tune", "operations")])
 _USERS = (
     "Users",
     may_manage_users,
@@ -59,7 +68,7 @@ _USERS = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return unfold's navigation for whoever is looking."""
-    groups = (_LEDGER, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _USERS)
+    groups = (_LEDGER, _COMMANDS, _PROOF, _EVENT_STORE, _READ_MODELS, _OVERSIGHT, _OPERATIONS, _USERS)
     return [
         {
             "title": title,

@@ -38,11 +38,6 @@ def may_manage_users(request: HttpRequest) -> bool:
     return _has_one(request, USER_MANAGERS)
 
 
-def may_operate(request: HttpRequest) -> bool:
-    """Look after the machinery: projections and what they parked."""
-    return _has_one(request, USER_MANAGERS)
-
-
 def may_command(request: HttpRequest) -> bool:
     """Move money and freeze accounts."""
     return _has_one(request, COMMANDERS)

@@ -19,14 +19,22 @@ class PortalSite(UnfoldAdminSite):
         return super().has_permission(request) and may_read(request)
 
     def extra_urls(self) -> list[URLPattern]:
+        from auditor.commands import views as commands
+        from auditor.exports import views as exports
+        from auditor.findings import views as findings
         from auditor.integrity import views as integrity
         from auditor.jobs import views as jobs
+        from auditor.operations import views as operations
         from auditor.past.books import books
         from auditor.views import live
 
         return [
             path("live/", self.admin_view(live), name="live"),
             path("books/", self.admin_view(books), name="books"),
+            *commands.urls(self.admin_view),
+            *exports.urls(self.admin_view),
+            *findings.urls(self.admin_view),
             *integrity.urls(self.admin_view),
             *jobs.urls(self.admin_view),
+            *operations.urls(self.admin_view),
         ]

@@ -9,8 +9,12 @@ http_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
 
+from auditor.backpressure import patient  # noqa: E402
 from auditor.routing import websocket_application  # noqa: E402
 from chronicle.processes import spare_the_collector  # noqa: E402
+from ledger.checks import require_locks  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
+# What is served could be changed if the locks on history were off: then nothing is served.
+require_locks()
+application = ProtocolTypeRouter({"http": patient(http_application), "websocket": websocket_application})
 spare_the_collector()

@@ -93,6 +93,7 @@ INSTALLED_APPS = [
     "csp",
     "chronicle",
     "ledger",
+    "ledger.subjects",  # its keys are on the portal's alias, away from what they seal
     "projections",
     "auditor",
 ]

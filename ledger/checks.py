@@ -1,17 +1,20 @@
 """System checks on the locks that keep history append-only: what the role may do, and that triggers stand.
 
-They look into the database, so they run with `check --database event_store`, with `migrate`, and before a
-relay starts. They ask about the application's role by name, whoever is signed in.
+They look into the database, so they run with `check --database event_store`, with `migrate`, and before a web
+process, a relay, a projector or the worker for holds starts. They ask about the application's role by name,
+whoever is signed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connections
 
 from ledger.store.connection import ALIAS
@@ -55,6 +58,24 @@ def check_locks(app_configs: Sequence[AppConfig] | None, databases: Sequence[str
         return []  # Django's own database check reports a server that does not answer
     hint = "Somebody changed the database by hand: find out who, run verify_ledger, and restore what migrate made."
     return [Error(problem, hint=hint, id="ledger.E001") for problem in problems]
+
+
+def require_locks() -> None:
+    """For a process that no management command starts. Raises: SystemCheckError when history could be changed.
+
+    In a thread of its own, because whoever imports an ASGI application may run an event loop.
+    """
+    with ThreadPoolExecutor(1) as executor:
+        problems = executor.submit(_look_and_let_go).result()
+    if problems:
+        raise SystemCheckError("\n".join(str(problem) for problem in problems))
+
+
+def _look_and_let_go() -> list[CheckMessage]:
+    try:
+        return check_locks(None, databases=[ALIAS])
+    finally:
+        connections[ALIAS].close()
 
 
 def too_wide(cursor: Any) -> Iterator[str]:

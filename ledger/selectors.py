@@ -1,6 +1,6 @@
 """What others may ask the event store: the API, the portal and the commands that read.
 
-Answers are envelopes or plain values; the SQL behind them is in `ledger.store.history`.
+Answers are envelopes, their texts opened, or plain values; the SQL behind them is in `ledger.store.history`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ledger.store import history, refusals
 from ledger.store.journal import Sequenced
 from ledger.store.proofs import EventNotFound
 from ledger.store.recorded import event_id_of
+from ledger.subjects.texts import open_all, open_envelopes
 
 head_version = history.head_version
 backlog = history.backlog
@@ -69,7 +70,7 @@ def head_position() -> int:
 def events(after: int, limit: int, aggregate_id: str | None = None, event_type: str | None = None) -> EventsPage:
     """Return envelopes in position order from `after` + 1. The head is read first: the page is true for it."""
     head = head_position()
-    found = [to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)]
+    found = open_envelopes([to_envelope(s) for s in history.sequenced_events(after, limit, aggregate_id, event_type)])
     is_filtered = aggregate_id is not None or event_type is not None
     return EventsPage(found, history.count_events(aggregate_id, event_type) if is_filtered else head, head)
 
@@ -85,7 +86,7 @@ def event(event_id: UUID) -> dict[str, Any]:
     recorded, position, running_hash = found
     metadata = recorded.metadata
     command = (UUID(metadata["command_id"]), metadata["command_index"], metadata["command_size"])
-    envelope = to_envelope(Sequenced(recorded, position or 0, *command, running_hash or b""))
+    (envelope,) = open_envelopes([to_envelope(Sequenced(recorded, position or 0, *command, running_hash or b""))])
     return envelope if position else {**envelope, "position": None, "running_hash": None}
 
 
@@ -112,7 +113,10 @@ def refused(limit: int, after: UUID | None, filters: refusals.Filters) -> Refusa
         if recorded_at is None:
             return None
         before = (recorded_at, after)
-    return RefusalsPage(refusals.newest(limit, before, filters), refusals.count(filters))
+    found = refusals.newest(limit, before, filters)
+    opened = open_all([refusal.command for refusal in found])
+    page = [refusal._replace(command=command) for refusal, command in zip(found, opened, strict=True)]
+    return RefusalsPage(page, refusals.count(filters))
 
 
 def command_exists(command_id: UUID) -> bool:

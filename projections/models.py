@@ -45,7 +45,9 @@ class Transaction(models.Model):
     event_id = models.UUIDField(unique=True)
     account_id = models.CharField(max_length=64)
     version = models.BigIntegerField()
-    kind = models.CharField(max_length=16, help_text="deposit, withdrawal, transfer_in, transfer_out or capture")
+    kind = models.CharField(
+        max_length=16, help_text="deposit, withdrawal, transfer_in, transfer_out, capture or reversal"
+    )
     amount_minor = models.BigIntegerField(help_text="signed: what the balance changed by")
     balance_minor = models.BigIntegerField(help_text="after this event")
     currency = models.CharField(max_length=10)
@@ -70,14 +72,16 @@ class Transfer(models.Model):
     """Money on its way from one place to another, as one thing: a movement between accounts, or a hold."""
 
     transfer_id = models.CharField(max_length=64, primary_key=True, help_text="a hold's is its hold_id")
-    kind = models.CharField(max_length=16, help_text="transfer, multi_transfer, exchange or hold")
+    kind = models.CharField(max_length=16, help_text="transfer, multi_transfer, exchange, saga or hold")
     from_account_id = models.CharField(max_length=64)
     to_account_id = models.CharField(max_length=80, help_text="of a hold the world outside")
     amount_minor = models.BigIntegerField(help_text="what is to move: of a hold what is held")
     moved_minor = models.BigIntegerField(help_text="what has moved: of a hold what was captured of it")
     currency = models.CharField(max_length=10)
     description = models.CharField(max_length=500)
-    status = models.CharField(max_length=16, help_text="completed; of a hold held, captured, released or expired")
+    status = models.CharField(
+        max_length=16, help_text="started, completed, failed or reversed; of a hold held, captured, released or expired"
+    )
     expires_at = models.DateTimeField(null=True, help_text="of a hold that has a deadline")
     events = models.JSONField(help_text="event_id and type of each of its events, in order")
     recorded_at = models.DateTimeField(help_text="of the command that began it")

@@ -43,8 +43,9 @@ class Movement:
 MOVES_MONEY = {
     "MoneyDeposited": Rule(+1, "deposit", "transfer_in"),
     "MoneyWithdrawn": Rule(-1, "withdrawal", "transfer_out"),
-    "HoldCaptured": Rule(-1, "capture", "capture"),
+    "HoldCaptured": Rule(-1, "capture", "transfer_out"),
 }
+REVERSAL = "reversal"  # what a statement calls a line that takes back an earlier one, whichever way it goes
 MOVES_NOTHING = {
     "AccountClosed",
     "AccountCreated",
@@ -52,8 +53,13 @@ MOVES_NOTHING = {
     "AccountUnfrozen",
     "FundsHeld",
     "HoldReleased",
+    "CommandReversed",
     "LogKeyRotated",
     "OverdraftLimitChanged",
+    "TransferCompleted",
+    "TransferFailed",
+    "TransferStarted",
+    "SubjectErased",
 }
 
 
@@ -74,7 +80,7 @@ def movements(events: Iterable[Sequenced]) -> Iterator[Movement]:
         transfer_id = data.get("transfer_id")
         yield Movement(
             sequenced,
-            rule.kind_in_transfer if transfer_id else rule.kind,
+            REVERSAL if data.get("reverses") else rule.kind_in_transfer if transfer_id else rule.kind,
             rule.sign * data["amount_minor"],
             data["currency"],
             data["counter_account"],

@@ -17,22 +17,31 @@ from typing import Any, Protocol
 import psycopg
 
 from ledger.store.journal import Sequenced
+from ledger.subjects.texts import open_events
+from projections.erasures import Erasure, erasures
 from projections.money import Movement, Posting, movements, postings_of
 
 Cursor = psycopg.Cursor[Any]
 
 
 class Batch:
-    """Whole commands in position order, and what several projections derive from them, derived once."""
+    """Whole commands in position order, and what several projections derive from them, derived once.
+
+    `events`: with their texts opened, or erased; so no projection knows of keys. Raises: KeysUnavailable.
+    """
 
     def __init__(self, events: Sequence[Sequenced]) -> None:
         assert events, "a batch has at least one event"
-        self.events = events
+        self.events = open_events(events)
 
     @cached_property
     def movements(self) -> list[Movement]:
         """The money that the events moved. Raises: UnknownEventType."""
         return list(movements(self.events))
+
+    @cached_property
+    def erasures(self) -> list[Erasure]:
+        return list(erasures(self.events))
 
     @cached_property
     def postings(self) -> list[Posting]:

@@ -1,7 +1,9 @@
-"""Transactions: one line per money event, with the balance it left. The account's statement."""
+"""Transactions: one line per money event, with the balance it left. The account's statement, without what is erased."""
 
 from __future__ import annotations
 
+from ledger.domain.cash import INITIAL_BALANCE
+from projections.erasures import ERASED, LINES_TOUCHED
 from projections.money import Movement
 from projections.projection import Batch, Cursor, Projection, columns
 
@@ -13,9 +15,17 @@ SELECT * FROM unnest(%b::bigint[], %b::uuid[], %b::text[], %b::bigint[], %b::tex
 """
 
 
+FORGET = f"""
+UPDATE transactions SET description = '{ERASED}'
+WHERE position IN ({LINES_TOUCHED}) AND description NOT IN ('', '{ERASED}', '{INITIAL_BALANCE}')
+"""  # noqa: S608 (made of constants)
+
+
 def apply(cursor: Cursor, batch: Batch) -> None:
     if rows := [_row(movement) for movement in batch.movements]:
         cursor.execute(INSERT, columns(rows))
+    for erasure in batch.erasures:
+        cursor.execute(FORGET, erasure.bounds)
 
 
 def _row(movement: Movement) -> tuple[object, ...]:

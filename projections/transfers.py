@@ -2,7 +2,8 @@
 
 A movement between accounts is complete when it is written: its events are of one command, so they come in one
 batch. A hold is money on its way out: placed by one command, and captured or released by a later one, which
-changes the row. What changes rows is folded per row first, so that a batch stays two statements.
+changes the row; so is a transfer in steps, until it has completed or failed. A reversal is noted on the row of what
+it takes back. What changes rows is folded per row first, so that a batch stays two statements.
 
 A multi-transfer shows its first source, its first target and what all sources gave in the first's currency;
 an exchange shows what was given. The whole of it is in `events`, and in `transactions` under the same id.
@@ -19,14 +20,23 @@ import orjson
 
 from ledger.domain.commands import ExpireHold, type_of
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
+from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
+from projections.erasures import ERASED, lines_are_there
 from projections.projection import Batch, Cursor, Projection, columns
 
-TRANSFER, MULTI_TRANSFER, EXCHANGED, HOLD = "transfer", "multi_transfer", "exchange", "hold"
-COMPLETED, HELD, CAPTURED, RELEASED, EXPIRED = "completed", "held", "captured", "released", "expired"
-KINDS = (TRANSFER, MULTI_TRANSFER, EXCHANGED, HOLD)
-STATUSES = (COMPLETED, HELD, CAPTURED, RELEASED, EXPIRED)
+TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD = "transfer", "multi_transfer", "exchange", "saga", "hold"
+STARTED, COMPLETED, FAILED, REVERSED = "started", "completed", "failed", "reversed"
+HELD, CAPTURED, RELEASED, EXPIRED = "held", "captured", "released", "expired"
+KINDS = (TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD)
+STATUSES = (STARTED, COMPLETED, FAILED, REVERSED, HELD, CAPTURED, RELEASED, EXPIRED)
+SAGA_COMMANDS = ("start-transfer", "settle-transfer", "fail-transfer")
+# What an event of a transfer in steps leaves it as; those of one command come together.
+IN_STEPS = {
+    "TransferStarted": STARTED, "FundsHeld": STARTED, "TransferFailed": FAILED, "HoldReleased": FAILED,
+    "TransferCompleted": COMPLETED, "HoldCaptured": COMPLETED, "MoneyDeposited": COMPLETED,
+}  # fmt: skip
 
 INSERT = """
 INSERT INTO transfers (transfer_id, kind, from_account_id, to_account_id, amount_minor, moved_minor, currency,
@@ -50,6 +60,18 @@ WHERE transfers.transfer_id = change.transfer_id
 RETURNING 1
 ) SELECT CASE WHEN count(*) = %s THEN 0 ELSE ('only ' || count(*) || ' of them are there')::int END FROM changed
 """
+# By the lines, because the account may have been any of the legs of a multi-transfer; holds, and transfers in steps,
+# may have none yet.
+FORGET = f"""
+UPDATE transfers SET description = '{ERASED}'
+WHERE description NOT IN ('', '{ERASED}') AND transfer_id IN (
+    SELECT transfer_id FROM transactions
+    WHERE account_id = %(account_id)s AND position < %(position)s AND transfer_id IS NOT NULL
+    UNION ALL
+    SELECT transfer_id FROM transfers WHERE kind IN ('{HOLD}', '{SAGA}') AND position < %(position)s
+      AND (from_account_id = %(account_id)s OR to_account_id = %(account_id)s)
+)
+"""  # noqa: S608 (made of constants)
 
 
 @dataclass(slots=True)
@@ -101,18 +123,35 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
     """Return the rows that whole commands begin, and the changes to those of earlier ones, by transfer_id."""
     opened: dict[str, Opened] = {}
     changes: dict[str, Change] = {}
+
+    def change_of(transfer_id: str) -> Change:
+        if transfer_id in opened:
+            return opened[transfer_id].change
+        return changes.setdefault(transfer_id, Change(transfer_id))
+
+    reversed_id = None  # of the transfer that the command at hand takes back
     for sequenced in events:
         event_type, data = sequenced.event.event_type, sequenced.event.data
-        if event_type in ("MoneyWithdrawn", "MoneyDeposited") and data["transfer_id"]:
-            _take_leg(opened, sequenced, data["transfer_id"])
+        transfer_id, saga_id = data.get("transfer_id"), _saga_id(sequenced)
+        if event_type == "TransferStarted":
+            opened[saga_id] = _saga(sequenced)
+        elif saga_id:
+            moved_minor = data["amount_minor"] if event_type == "HoldCaptured" else 0
+            change_of(saga_id).take(sequenced, IN_STEPS[event_type], moved_minor)
+        elif data.get("reverses"):
+            if reversed_id := transfer_id:
+                change_of(transfer_id).take(sequenced, COMPLETED, 0)
+        elif event_type == "CommandReversed":
+            if reversed_id:
+                change_of(reversed_id).take(sequenced, _left_by(sequenced), 0)
+        elif event_type in ("MoneyWithdrawn", "MoneyDeposited") and transfer_id:
+            _take_leg(opened, sequenced, transfer_id)
         elif event_type == "FundsHeld":
             opened[data["hold_id"]] = _hold(sequenced)
         elif event_type in ("HoldCaptured", "HoldReleased"):
-            hold_id = data["hold_id"]
             is_captured = event_type == "HoldCaptured"
             status = CAPTURED if is_captured else EXPIRED if _is_by_deadline(sequenced) else RELEASED
-            change = opened[hold_id].change if hold_id in opened else changes.setdefault(hold_id, Change(hold_id))
-            change.take(sequenced, status, data["amount_minor"] if is_captured else 0)
+            change_of(data["hold_id"]).take(sequenced, status, data["amount_minor"] if is_captured else 0)
     return opened, changes
 
 
@@ -122,6 +161,9 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         cursor.execute(INSERT, columns(row.row() for row in opened.values()))
     if changes:
         cursor.execute(CHANGE, [*columns(change.row() for change in changes.values()), len(changes)])
+    for erasure in batch.erasures:
+        lines_are_there(cursor, PROJECTION.name, erasure)
+        cursor.execute(FORGET, erasure.bounds)
 
 
 def _take_leg(opened: dict[str, Opened], sequenced: Sequenced, transfer_id: str) -> None:
@@ -164,8 +206,35 @@ def _is_by_deadline(sequenced: Sequenced) -> bool:
     return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
 
 
+def _saga_id(sequenced: Sequenced) -> str:
+    """Return the id of the transfer in steps that an event is of, or nothing."""
+    event = sequenced.event
+    if event.metadata.get("command_type") not in SAGA_COMMANDS:
+        return ""
+    saga_id: str = event.data.get("transfer_id") or event.data["hold_id"].removeprefix(SAGA_PREFIX)
+    return saga_id
+
+
+def _saga(sequenced: Sequenced) -> Opened:
+    data = sequenced.event.data
+    change = Change(data["transfer_id"])
+    change.take(sequenced, STARTED, 0)
+    return Opened(
+        SAGA, data["from_account_id"], data["to_account_id"], data["amount_minor"], data["currency"],
+        data["description"], None, sequenced, sequenced.position, change,
+    )  # fmt: skip
+
+
+def _left_by(reversal: Sequenced) -> str:
+    """Return how a reversal leaves what it takes back: its own state says how much of it is left."""
+    state = reversal.event.state
+    return REVERSED if state["reversed_minor"] == state["original_minor"] else COMPLETED
+
+
 def _named(sequenced: Sequenced) -> dict[str, str]:
-    return {"event_id": str(sequenced.event.event_id), "type": sequenced.event.event_type}
+    event = sequenced.event
+    named = {"event_id": str(event.event_id), "type": event.event_type}
+    return {**named, "code": event.data["code"]} if event.event_type == "TransferFailed" else named
 
 
 def _json(events: list[dict[str, Any]]) -> str:

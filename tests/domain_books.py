@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,13 @@ from ledger.domain.commands import (
 )
 from ledger.domain.decide import Context, decide
 from ledger.domain.errors import LedgerError
-from ledger.domain.events import LOG_KEYS
+from ledger.domain.events import LOG_KEYS, Event, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.instants import format_instant
 from ledger.domain.log_keys import LogKeys
 from ledger.domain.money import AMOUNT_MINOR_MAX
+from ledger.domain.original import Original, OriginalLeg
+from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -38,11 +42,41 @@ BOOKS: dict[str, State | None] = {
     "soon": account(held_minor=1, holds={"h-3": {"amount_minor": 1, "expires_at": format_instant(LATER)}}),
     "many": account(holds={f"h{n}": {"amount_minor": 1, "expires_at": None} for n in range(100)}, held_minor=100),
     "used": account(-3_000, overdraft_limit_minor=5_000),
+    "deepest": account(-AMOUNT_MINOR_MAX + 1),
     "deep": account(overdraft_limit_minor=5_000),
     "yen": Account("Yui", "JPY", OPENED, balance_minor=500),
     "new": None,
     LOG_KEYS: LogKeys(("log+1", "log+2")),
+    "saga": account(held_minor=4_000, holds={"transfer:t-1": {"amount_minor": 4_000, "expires_at": None}}),
+    "transfer:t-0": None,
+    "transfer:t-1": Transfer("saga", "bob", 4_000, "USD", "rent"),
+    "transfer:t-cold": Transfer("saga", "cold", 4_000, "USD", "rent"),
+    "transfer:t-gone": Transfer("saga", "gone", 4_000, "USD", "rent"),
+    "transfer:t-full": Transfer("saga", "full", 4_000, "USD", "rent"),
+    "transfer:t-iced": Transfer("cold", "gone", 4_000, "USD", "rent"),
+    "transfer:t-done": Transfer("saga", "gone", 4_000, "USD", "rent", "completed"),
+    "transfer:t-lost": Transfer("saga", "gone", 4_000, "USD", "rent", "failed", "account_closed"),
+    "reversal:fresh": None,
+    "reversal:part": Reversal("USD", original_minor=5_000, reversed_minor=2_000),
+    "reversal:done": Reversal("USD", original_minor=5_000, reversed_minor=5_000),
 }
+
+
+def original(*legs: tuple[str, Event], command_id: str = "fresh") -> Original:
+    """Return a recorded command to reverse; its events are called e-0, e-1, …"""
+    return Original(command_id, tuple(OriginalLeg(f"e-{number}", *leg) for number, leg in enumerate(legs)))  # type: ignore[arg-type]
+
+
+def deposited(account_id: str, amount_minor: int = 5_000, **fields: Any) -> tuple[str, Event]:
+    return account_id, MoneyDeposited(
+        amount_minor, **{"currency": "USD", "counter_account": "external:USD", "description": "", **fields}
+    )
+
+
+def withdrawn(account_id: str, amount_minor: int = 5_000, **fields: Any) -> tuple[str, Event]:
+    return account_id, MoneyWithdrawn(
+        amount_minor, **{"currency": "USD", "counter_account": "external:USD", "description": "", **fields}
+    )
 
 
 def events_of(command: Command, effective_at: datetime = NOW) -> list[tuple[str, object]]:

@@ -141,16 +141,20 @@ WRONG_BOOKS = {
         "OR accounts_minor <> (SELECT sum(balance_minor) FROM accounts a WHERE a.currency = t.currency) "
         "OR t.postings <> (SELECT count(*) FROM postings p WHERE p.currency = t.currency)",
     "a description that cannot be found":
-        "SELECT description FROM transactions WHERE description <> '' "
+        "SELECT description FROM transactions WHERE description NOT IN ('', '[erased]') "
         "AND description NOT IN (SELECT reference FROM search_entries WHERE kind = 'description')",
     "a transfer that is not its lines":
         "SELECT transfer_id FROM (SELECT * FROM transfers WHERE kind <> 'hold') AS moves "
-        "FULL JOIN (SELECT transfer_id, count(*), sum(amount_minor) FILTER (WHERE amount_minor < 0) AS given, "
+        "FULL JOIN (SELECT transfer_id, count(*), "
+        "sum(amount_minor) FILTER (WHERE amount_minor < 0 AND kind <> 'reversal') AS given, "
         "count(DISTINCT currency) AS currencies FROM transactions WHERE transfer_id IS NOT NULL GROUP BY 1) AS lines "
-        "USING (transfer_id) WHERE count IS DISTINCT FROM jsonb_array_length(events) "
-        "OR (currencies = 1 AND moved_minor IS DISTINCT FROM -given) OR amount_minor IS DISTINCT FROM moved_minor",
+        "USING (transfer_id) WHERE coalesce(count, 0) IS DISTINCT FROM (SELECT count(*) "
+        "FROM jsonb_array_elements(events) AS e WHERE e->>'type' IN ('MoneyWithdrawn', 'MoneyDeposited', 'HoldCaptured')) "
+        "OR (currencies = 1 AND moved_minor IS DISTINCT FROM -given) "
+        "OR CASE WHEN status IN ('started', 'failed') THEN 0 ELSE amount_minor END IS DISTINCT FROM moved_minor",
     "an account whose open holds are not what it has held":
-        "SELECT account_id FROM accounts LEFT JOIN transfers ON from_account_id = account_id AND transfers.status = 'held' "
+        "SELECT account_id FROM accounts LEFT JOIN transfers ON from_account_id = account_id "
+        "AND transfers.status IN ('held', 'started') "
         "GROUP BY account_id, held_minor HAVING coalesce(sum(amount_minor), 0) <> held_minor",
     "a hold that did not move what was captured":
         "SELECT transfer_id FROM transfers WHERE kind = 'hold' AND (moved_minor > 0) <> (status = 'captured')",

@@ -19,6 +19,7 @@ from unfold.admin import ModelAdmin
 from auditor import access_log
 from auditor.admin.keyset import AFTER, KeysetChangeList, KeysetPaginator
 from auditor.permissions import may_read
+from auditor.shortcuts import shortcuts
 
 PER_PAGE = 50
 
@@ -104,9 +105,11 @@ class ReadOnlyAdmin(ModelAdmin):
         refuse_null_bytes(object_id)
         obj = self.get_object(request, object_id) if self.has_view_permission(request) else None
         if obj is not None and request.method == "GET":
+            context = self.page_context(obj)
             if subject := self.subject(obj):
                 access_log.record(request.user, *subject, request.get_full_path())
-            extra_context = {**(extra_context or {}), **self.page_context(obj)}
+                context["related"] = [*context["related"], *shortcuts(request, *subject)]
+            extra_context = {**(extra_context or {}), **context}
         return super().change_view(request, object_id, form_url, extra_context)
 
     def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponse]) -> HttpResponse:
@@ -123,11 +126,11 @@ class ReadOnlyAdmin(ModelAdmin):
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
-        for kind, subject_id in self._subjects_of_list(request):
+        for kind, subject_id in self.subjects_of_list(request):
             access_log.record(request.user, kind, subject_id, request.get_full_path())
         return super().changelist_view(request, extra_context)
 
-    def _subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
+    def subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the accounts a list is narrowed to; a further page of it is not a further look."""
         if AFTER in request.GET or not self.has_view_permission(request):
             return []

@@ -21,11 +21,12 @@ from django.utils.text import slugify
 
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.money import format_minor
+from ledger.subjects.texts import open_all
 
 ID_DIGITS_SHORT = 8
 TONE_BY_STATUS = {
     "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
-    "open": "warning", "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+    "started": "warning", "reversed": "warning", "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
 }  # fmt: skip
 OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]
@@ -142,7 +143,12 @@ def hash_column(field: str, description: str, *, short: bool = False) -> Column:
 
 
 def json_column(field: str, description: str) -> Column:
-    return column(description, lambda row: pretty_json(getattr(row, field)))
+    """Return a column of JSON for people: the free texts of an event or a command in it are opened."""
+    return column(description, lambda row: pretty_json(_opened(getattr(row, field))))
+
+
+def _opened(value: Any) -> Any:
+    return open_all([value])[0] if isinstance(value, dict) else value
 
 
 def money_column(field: str, description: str, *, signed: bool = False) -> Column:

@@ -6,6 +6,7 @@ A page costs the same at the millionth row as at the first, because the order is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -43,7 +44,7 @@ class KeysetChangeList(ChangeList):
         return queryset.filter(self._beyond()) if self.after else queryset
 
     def _beyond(self) -> Q:
-        """Return the condition "comes after this key", led by a range that an index can start from."""
+        """Return the condition that the address asks for. Raises: IncorrectLookupParameters."""
         names = [name.lstrip("-") for name in self.model_admin.keyset]
         # Only the first part of a key may hold commas, so what is behind them is split off from the right.
         texts = self.after.rsplit(_SEPARATOR, len(names) - 1)
@@ -53,13 +54,7 @@ class KeysetChangeList(ChangeList):
             values = [self.lookup_opts.get_field(n).to_python(t) for n, t in zip(names, texts, strict=True)]
         except ValidationError as error:
             raise IncorrectLookupParameters from error
-        *head, last = zip(self.model_admin.keyset, names, values, strict=True)
-        if not head:
-            return Q(**{_beyond(*last): last[2]})
-        (order, name, value), *_ = head
-        at_or_beyond = Q(**{f"{_beyond(order, name, value)}e": value})
-        not_beyond_within = Q(**{name: value}) & ~Q(**{_beyond(*last): last[2]})
-        return at_or_beyond & ~not_beyond_within
+        return beyond(self.model_admin.keyset, values)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -80,8 +75,19 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string(remove=[AFTER]) if self.after else ""
 
 
-def _beyond(order: str, name: str, _: Any) -> str:
-    return f"{name}__lt" if order.startswith("-") else f"{name}__gt"
+def beyond(keyset: Sequence[str], values: Sequence[Any]) -> Q:
+    """Return the condition "comes after this key", led by a range that an index can start from."""
+    *head, last = zip(keyset, values, strict=True)
+    if not head:
+        return Q(**{_beyond(last[0]): last[1]})
+    (order, value), *_ = head
+    at_or_beyond = Q(**{f"{_beyond(order)}e": value})
+    not_beyond_within = Q(**{order.lstrip("-"): value}) & ~Q(**{_beyond(last[0]): last[1]})
+    return at_or_beyond & ~not_beyond_within
+
+
+def _beyond(order: str) -> str:
+    return f"{order[1:]}__lt" if order.startswith("-") else f"{order}__gt"
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,12 @@
-"""The access log: who looked at whom. Readable by those who oversee, changeable by nobody."""
+"""The access log and the findings: readable by those who oversee.
+
+The log is changed by nobody. A finding is taken further on its page by a form of its own (`auditor.findings`), which
+adds a step; the admin changes neither.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
@@ -9,10 +15,12 @@ from django.utils.safestring import SafeString
 
 from auditor.access_log import ACCOUNT, EVENT, TRANSFER
 from auditor.admin.base import ReadOnlyAdmin
+from auditor.admin.filters import FindingStateFilter
 from auditor.admin.formats import badge, column, instant_column, link
-from auditor.models import AccessLogEntry
+from auditor.models import AccessLogEntry, Finding
 from auditor.permissions import may_oversee
 
+NOTE_SHOWN = 120  # characters of a note in the list
 _PAGE_BY_KIND = {
     ACCOUNT: "projections_account_change",
     EVENT: "ledger_event_change",
@@ -20,7 +28,15 @@ _PAGE_BY_KIND = {
 }
 
 
-def _subject(entry: AccessLogEntry) -> SafeString:
+_TONE_BY_STATE: dict[str, str] = {
+    Finding.State.OPEN: "warning",
+    Finding.State.EXPLAINED: "good",
+    Finding.State.ESCALATED: "danger",
+}
+_finding_state = column("State", lambda row: badge(row.get_state_display(), _TONE_BY_STATE[row.state]))
+
+
+def _subject(entry: AccessLogEntry | Finding) -> SafeString:
     return link(_PAGE_BY_KIND[entry.kind], entry.subject_id)
 
 
@@ -50,3 +66,44 @@ class AccessLogEntryAdmin(ReadOnlyAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return may_oversee(request)
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    keyset = ("-id",)
+    exact_search = ("subject_id",)
+    search_help_text = "Account or event id"
+    hint = "What auditors noted about events and accounts, newest first. Mark one on its own page."
+    list_filter = (FindingStateFilter,)
+    list_select_related = ("opened_by",)
+    change_form_outer_after_template = "auditor/finding_changes.html"
+    list_display = (
+        column("Finding", lambda finding: finding.pk),
+        _finding_state,
+        column("About", lambda finding: badge(finding.kind)),
+        column("Id", _subject),
+        column("Note", lambda finding: finding.note[:NOTE_SHOWN]),
+        column("By", lambda finding: finding.opened_by.get_username()),
+        instant_column("changed_at", "Changed at (UTC)"),
+    )
+    detail = (
+        (
+            "Finding",
+            (
+                (_finding_state, column("About", lambda finding: badge(finding.kind))), column("Id", _subject), "note",
+                (column("Opened by", lambda finding: finding.opened_by.get_username()),
+                 instant_column("opened_at", "Opened at (UTC)")),
+            ),
+        ),
+    )  # fmt: skip
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_oversee(request)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        return lookup in ("kind", "subject_id") or super().lookup_allowed(lookup, value, request)
+
+    def page_context(self, obj: Finding) -> dict[str, Any]:
+        changes = obj.changes.select_related("changed_by").order_by("-pk")
+        steps = [(badge(step.get_state_display(), _TONE_BY_STATE[step.state]), step) for step in changes]
+        return {**super().page_context(obj), "steps": steps, "finding": obj, "states": Finding.State.choices}

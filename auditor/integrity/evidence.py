@@ -45,12 +45,12 @@ def of_account(account_id: str) -> StreamingHttpResponse:
 
 
 def _bundle(selection: Selection, name: str) -> StreamingHttpResponse:
-    """Raises: NothingToProve, NoTreeHead, LogKeyUnusable, SuccessionBroken."""
+    """Raises: NothingToProve, NoTreeHead, LogKeyUnusable."""
     with tempfile.TemporaryDirectory(prefix="evidence-") as folder:
         path = Path(folder) / "evidence.zip"
         with dedicated_connection() as conn:
-            signer = succession.current_signer(conn)
-            write_bundle(conn, path, selection, tree_heads.at_size(conn, None), signer)
+            head = tree_heads.at_size(conn, None)
+            write_bundle(conn, path, selection, head, succession.signer_at(succession.changes(conn), head.tree_size))
         file = path.open("rb")  # it outlives its name
     response = StreamingHttpResponse(_pieces(file), content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="{name.replace(":", "_")}"'

@@ -14,13 +14,14 @@ from django.views.decorators.http import require_POST, require_safe
 from auditor import access_log
 from auditor.integrity import evidence, proof
 from auditor.integrity.compare import NOTE_LENGTH_MAX, compare
+from auditor.integrity.trust import current_vkey
 from auditor.jobs.start import AlreadyRunning, note_silent, start
 from auditor.jobs.work import VERIFY
 from auditor.models import Job
 from auditor.pages import only, render, text_of
 from auditor.permissions import may_oversee, may_read
 from ledger.errors import LedgerError
-from ledger.store import succession, tree_heads
+from ledger.store import tree_heads
 from ledger.store.connection import connection
 
 RUNS_SHOWN = 20
@@ -32,7 +33,7 @@ def integrity(request: HttpRequest) -> HttpResponse:
     """Show how the last verification went, the runs before it, the current head, and what can be looked up."""
     note_silent(VERIFY)
     runs = list(Job.objects.filter(kind=VERIFY).select_related("started_by").order_by("-pk")[:RUNS_SHOWN])
-    context = {
+    context: dict[str, Any] = {
         "running": next((run for run in runs if run.is_running), None),
         "runs": [run for run in runs if not run.is_running],
         "may_verify": may_oversee(request),
@@ -45,8 +46,8 @@ def _head() -> dict[str, Any]:
     """Return the current signed head and the log's key, or why there is none; the page opens all the same."""
     try:
         with connection() as conn:
-            head, changes = tree_heads.last(conn), succession.changes(conn)
-        return {"head": head, "vkey": succession.verifier_at(changes, head.tree_size if head else 0).vkey}
+            head = tree_heads.last(conn)
+        return {"head": head, "vkey": current_vkey()}
     except LedgerError as error:
         return {"head_problem": str(error)}
 
@@ -83,7 +84,7 @@ def event(request: HttpRequest) -> HttpResponse:
         position = proof.position_named(named)
         drawn = proof.draw(position)
     except LedgerError as error:
-        context = {"problem": error.detail, "code": error.code, "named": named}
+        context: dict[str, Any] = {"problem": error.detail, "code": error.code, "named": named}
         return render(request, "auditor/proof.html", "Proof of inclusion", status=error.status, **context)
     recorded = drawn.sequenced.event
     access_log.record(request.user, access_log.EVENT, str(recorded.event_id), request.get_full_path())
@@ -104,7 +105,7 @@ def bundle(request: HttpRequest) -> HttpResponseBase:
         access_log.record(request.user, access_log.EVENT, str(event_id), request.get_full_path())
         return evidence.of_event(event_id)
     except LedgerError as error:
-        context = {"problem": error.detail, "code": error.code, "named": account_id or named}
+        context: dict[str, Any] = {"problem": error.detail, "code": error.code, "named": account_id or named}
         return render(request, "auditor/proof.html", "Evidence", status=error.status, **context)
 
 

@@ -45,7 +45,7 @@ class JobConsumer(AsyncWebsocketConsumer):
                 return
             looks += 1
             await self._send({"kind": "job", **as_json(job)})
-            if not job.is_running:
+            if job.is_over:
                 await self.close(code=ENDED)
                 return
             await asyncio.sleep(INTERVAL_S)

@@ -10,6 +10,7 @@ from ledger.domain.account import Account, from_state
 from ledger.models import JournalEntry
 from ledger.store import history
 from ledger.store.recorded import RecordedEvent
+from ledger.subjects.texts import open_recorded
 
 SPAN_MIN = timedelta(seconds=1)
 
@@ -40,7 +41,7 @@ def life_of(account_id: str) -> Life | None:
     if not version:
         return None
     ends = history.events_of(account_id, [1, version])
-    return Life(account_id, ends[1], ends[version])
+    return Life(account_id, *open_recorded([ends[1], ends[version]]))
 
 
 def positions_of(aggregate_id: str, versions: list[int]) -> dict[int, int]:

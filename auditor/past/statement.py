@@ -18,11 +18,11 @@ from django.db.models import Q
 from auditor.past.instants import InstantField
 from ledger.domain.currencies import decimals_of
 from projections.models import Transaction
-from projections.money import MOVES_MONEY
+from projections.money import MOVES_MONEY, REVERSAL
 
 LINES = 50
 SCANNED_MAX = 20_000  # some 50 ms
-KINDS = sorted({kind for rule in MOVES_MONEY.values() for kind in (rule.kind, rule.kind_in_transfer)})
+KINDS = sorted({REVERSAL, *(kind for rule in MOVES_MONEY.values() for kind in (rule.kind, rule.kind_in_transfer))})
 AMOUNT_MAX = Decimal(10) ** 15  # beyond every balance there can be
 
 

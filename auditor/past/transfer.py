@@ -23,6 +23,7 @@ from auditor.pages import render
 from auditor.past.frame import not_found, reads_the_stores
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.store.connection import connection, translated
+from ledger.subjects.texts import open_all
 from projections import selectors
 from projections.models import Transfer
 from projections.money import MOVES_MONEY
@@ -163,8 +164,8 @@ def _event(event: Placed) -> dict[str, Any]:
 
 def _failure(row: Transfer, placed: list[Placed]) -> str:
     """Return why a transfer failed, in the words of its own event."""
-    reasons = (event.data.get("reason", "") for event in placed if event.event_type == "TransferFailed")
-    return next(reasons, "") if row.status == FAILED else ""
+    data = open_all([event.data for event in placed if event.event_type == "TransferFailed"])
+    return str(data[0].get("reason", "")) if data and row.status == FAILED else ""
 
 
 def _milliseconds(span: timedelta | None) -> int | None:

@@ -48,6 +48,14 @@ def admin_key(value: object) -> str:
 
 
 @register.filter
+def money(amount_minor: object, currency: str) -> str:
+    """Return an amount of minor units as the portal's tables show it; a dash for an event that has none."""
+    from auditor.admin import formats  # the admin's own modules read the tag libraries while they are imported
+
+    return formats.money(amount_minor, currency) if isinstance(amount_minor, int) else UNKNOWN
+
+
+@register.filter
 def percentiles(milliseconds: tuple[float, ...] | None) -> str:
     """Return (3.14, 7.9, 12.0) as 3.1 / 7.9 / 12.0 ms. static/ledger/format.js does the same."""
     return f"{' / '.join(f'{value:,.1f}' for value in milliseconds)} ms" if milliseconds else UNKNOWN

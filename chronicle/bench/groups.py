@@ -17,6 +17,7 @@ GROUPS = {
     "spine": "chronicle.bench.spine",
     "engine": "chronicle.bench.engine",
     "http": "chronicle.bench.http",
+    "seals": "chronicle.bench.seals",
 }
 
 

@@ -12,7 +12,8 @@ NAME_WIDTH = len(LAUNCHER)
 # A line that never ends is cut here, so that one program cannot fill the memory of the launcher.
 LINE_BYTES_MAX = 64 * 1024
 _COLOURS = {
-    "postgres": 34, "nats": 35, "migrate": 37, "users": 37, "relay": 33, "projector": 36, "holds": 31, "web": 32,
+    "postgres": 34, "nats": 35, "migrate": 37, "users": 37, "relay": 33, "projector": 36, "sagas": 36, "holds": 31,
+    "web": 32,
 }  # fmt: skip
 _FAINT, _BOLD = 2, 1
 

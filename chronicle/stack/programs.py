@@ -57,6 +57,7 @@ def services(plan: Plan) -> list[Program]:
     return [
         _manage(plan, "relay", "relay_events"),
         _manage(plan, "projector", "run_projections"),
+        _manage(plan, "sagas", "run_sagas"),
         _manage(plan, "holds", "expire_holds"),
         Program("web", web, _options(plan)),
     ]

@@ -82,14 +82,22 @@ class SessionAuthentication(DrfSessionAuthentication):
             raise CsrfFailed(str(error.detail)) from error
 
 
+def roles_in(request: Request) -> frozenset[Role]:
+    """Return the roles of whoever is calling; a session's are read from the database once for each request."""
+    if isinstance(request.auth, SignIn):
+        return request.auth.roles
+    if not hasattr(request, "roles"):
+        request.roles = roles_of(request.user)  # type: ignore[attr-defined]
+    roles: frozenset[Role] = request.roles  # type: ignore[attr-defined]
+    return roles
+
+
 class _RolePermission(BasePermission):
     roles: frozenset[Role]
     message = "this needs another role"
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        sign_in = request.auth
-        roles = sign_in.roles if isinstance(sign_in, SignIn) else roles_of(request.user)
-        return not roles.isdisjoint(self.roles)
+        return not roles_in(request).isdisjoint(self.roles)
 
 
 class MayRead(_RolePermission):

@@ -14,6 +14,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from ledger.api.authentication import roles_in
 from ledger.api.base import answer, in_thread
 from ledger.api.body import StrictJsonParser
 from ledger.api.commands import CommandView
@@ -59,8 +60,8 @@ class BatchView(CommandView):
     async def post(self, request: Request) -> HttpResponse:
         """Execute many commands in order, independently or all-or-nothing."""
         elements, is_atomic, is_dry_run = _read(_object(request))
-        actor = request.user.get_username()
-        entries = [submission_of_element(element, actor) for element in elements]
+        actor, roles = request.user.get_username(), roles_in(request)
+        entries = [submission_of_element(element, actor, roles) for element in elements]
         outcomes = await in_thread(partial(execute_elements, entries, is_atomic=is_atomic, is_dry_run=is_dry_run))
         bodies = [outcome_body(outcome) for outcome in outcomes]
         accepted = sum(body["success"] for body in bodies)

@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from ledger.api import parameters
-from ledger.api.authentication import MayCommand
+from ledger.api.authentication import MayCommand, roles_in
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.problems import REPLAYED_HEADER, problem
 from ledger.api.schema import command as describe
@@ -39,7 +39,8 @@ async def execute(request: Request, command_type: str) -> HttpResponse:
     is_asked_in_query = parameters.choice(request, "dry_run", (*_YES, *_NO)) in _YES
     fields = dict(request.data)
     in_body = fields.pop("dry_run", False)
-    submission = submission_of(command_type, fields, request.user.get_username(), request.META.get(KEY_HEADER))
+    actor, key = request.user.get_username(), request.META.get(KEY_HEADER)
+    submission = submission_of(command_type, fields, actor, key, roles_in(request))
     if not isinstance(in_body, bool):
         raise InvalidField("dry_run is true or false", field="dry_run")
     is_dry_run = in_body or is_asked_in_query
@@ -120,5 +121,7 @@ VIEWS = {
         "place-hold": "Reserve money of an account.",
         "capture-hold": "Take held money, all or a part; the rest is released.",
         "release-hold": "Set held money free.",
+        "start-transfer": "Begin a transfer in steps: reserve now, be settled or given up within moments.",
+        "reverse": "Take back what a command moved, all of it or a part, with the opposite events.",
     }.items()
 }

@@ -6,9 +6,10 @@ same way; so what one of them takes, the other takes too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from chronicle.roles import Role
 from ledger.api.commands import accepted_body
 from ledger.api.errors import MissingField
 from ledger.api.problems import body_of
@@ -20,8 +21,8 @@ from ledger.engine.submission import Outcome, Rejected, Submission
 from ledger.errors import BatchAborted
 
 
-def submission_of_element(element: Any, actor: str) -> Submission | LedgerError:
-    """Return what an element asks for, or why it never can be carried out."""
+def submission_of_element(element: Any, actor: str, roles: Collection[Role] = ()) -> Submission | LedgerError:
+    """Return what an element asks for, or why it never can be carried out. `roles`: of the actor; a file has none."""
     try:
         if not isinstance(element, dict):
             raise InvalidField("a command of a batch is an object", field="commands")
@@ -33,7 +34,7 @@ def submission_of_element(element: Any, actor: str) -> Submission | LedgerError:
             raise InvalidField("there is no such command", field="type", types=list(FORMS))
         if key is not None and not isinstance(key, str):
             raise InvalidField("idempotency_key is a string", field="idempotency_key")
-        return submission_of(command_type, fields, actor, key)
+        return submission_of(command_type, fields, actor, key, roles)
     except LedgerError as error:
         return error
 

@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
+from uuid import UUID
 
 from drf_spectacular.drainage import set_override
 from drf_spectacular.types import OpenApiTypes
@@ -101,6 +102,25 @@ class IdField(StrictField):
         if not text:
             raise InvalidField(f"{self.field_name} is not blank", field=self.field_name)
         return text
+
+
+@extend_schema_field(OpenApiTypes.UUID)
+class UuidField(StrictField):
+    """The id of an event or a command, kept in its one spelling."""
+
+    def to_internal_value(self, data: object) -> str:
+        try:
+            return str(UUID(_string(data, self.field_name or "")))
+        except ValueError as error:
+            raise InvalidField(f"{self.field_name} is a UUID", field=self.field_name) from error
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class FlagField(StrictField):
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            raise InvalidField(f"{self.field_name} is true or false", field=self.field_name)
+        return data
 
 
 _AMOUNT_TEXT = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "maxLength": AMOUNT_DIGITS_MAX, "example": "12.50"}

@@ -148,6 +148,9 @@ class Envelope(s.Serializer[Any]):
     data = s.DictField()  # type: ignore[assignment]
     metadata = s.DictField()
     state = s.DictField(help_text="the aggregate after this event")
+    sealed = s.DictField(
+        required=False, help_text="what is recorded where `data` and `state` show an opened text; hashes are over this"
+    )
     recorded_at = s.DateTimeField()
     effective_at = s.DateTimeField()
     previous_hash = s.CharField()

@@ -7,15 +7,26 @@ through `submission_of`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from rest_framework import serializers
 
-from ledger.api.errors import InvalidIdempotencyKey, MissingField, UnknownField
-from ledger.api.fields import AccountIdField, AmountField, CurrencyField, IdField, InstantField, TextField, VersionField
+from chronicle.roles import Role
+from ledger.api.errors import Forbidden, InvalidIdempotencyKey, MissingField, UnknownField
+from ledger.api.fields import (
+    AccountIdField,
+    AmountField,
+    CurrencyField,
+    FlagField,
+    IdField,
+    InstantField,
+    TextField,
+    UuidField,
+    VersionField,
+)
 from ledger.domain.commands import (
     LEGS_MAX,
     CaptureHold,
@@ -29,7 +40,9 @@ from ledger.domain.commands import (
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     SetOverdraftLimit,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -98,6 +111,13 @@ class ExchangeSerializer(TransferSerializer):
     to_amount = AmountField(help_text="what the target gets, in its currency; the rate follows from the two amounts")
 
 
+class StartTransferSerializer(CommandSerializer):
+    from_account_id = AccountIdField()
+    to_account_id = AccountIdField()
+    amount = AmountField()
+    description = _text()
+
+
 class LegSerializer(CommandSerializer):
     account_id = AccountIdField()
     amount = AmountField()
@@ -164,6 +184,22 @@ class ReleaseHoldSerializer(StandingSerializer):
     hold_id = IdField()
 
 
+class ReverseSerializer(CommandSerializer):
+    event_id = UuidField(required=False, help_text="any event of the command to reverse; or give command_id")
+    command_id = UuidField(required=False, help_text="the command to reverse; or give event_id")
+    amount = AmountField(required=False, help_text="a part of it; what is left of it when absent")
+    reason = TextField(length_max=DESCRIPTION_MAX, is_blank_allowed=False)
+    force = FlagField(required=False, help_text="even if the money is gone; administrators only")
+
+    def run_validation(self, data: Any = None) -> dict[str, Any]:
+        values = super().run_validation(data)
+        if "event_id" not in values and "command_id" not in values:
+            raise MissingField("event_id or command_id is missing", field="event_id")
+        if "event_id" in values and "command_id" in values:
+            raise InvalidField("either event_id or command_id says what to reverse, not both", field="command_id")
+        return values
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How one command comes in: its fields are checked by `serializer` and become a `command`."""
@@ -186,20 +222,27 @@ FORMS: Mapping[str, Form] = {
     "place-hold": Form(PlaceHoldSerializer(), PlaceHold),
     "capture-hold": Form(CaptureHoldSerializer(), CaptureHold),
     "release-hold": Form(ReleaseHoldSerializer(), ReleaseHold),
+    "reverse": Form(ReverseSerializer(), Reverse),
+    "start-transfer": Form(StartTransferSerializer(), StartTransfer),
 }
 
 
-def submission_of(command_type: str, data: Any, actor: str, idempotency_key: str | None) -> Submission:
-    """Return the submission a request asks for.
+def submission_of(
+    command_type: str, data: Any, actor: str, idempotency_key: str | None, roles: Collection[Role] = ()
+) -> Submission:
+    """Return the submission a request asks for. `roles`: of the actor, for the fields that not everybody may use.
 
-    **Raises** a Malformed error; nothing has been written then, and nothing will be.
+    **Raises** a Malformed error, or Forbidden; nothing has been written then, and nothing will be.
     """
     if idempotency_key is not None:
         _check_key(idempotency_key, actor)
     form = FORMS[command_type]
     fields = dict(form.serializer.run_validation(data))
     about = {name: fields.pop(name) for name in _ABOUT_SUBMISSION if name in fields}
-    return Submission(form.command(**fields), actor, idempotency_key=idempotency_key, **about)
+    command = form.command(**fields)
+    if isinstance(command, Reverse) and command.force and Role.ADMINISTRATOR not in roles:
+        raise Forbidden("forcing a reversal needs the role administrator")
+    return Submission(command, actor, idempotency_key=idempotency_key, **about)
 
 
 def _check_key(key: str, actor: str) -> None:

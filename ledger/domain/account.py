@@ -22,15 +22,21 @@ from ledger.domain.events import (
     MoneyDeposited,
     MoneyWithdrawn,
     OverdraftLimitChanged,
+    SubjectErased,
 )
 
 AGGREGATE_TYPE = "account"
 ACTIVE, FROZEN, CLOSED = "active", "frozen", "closed"
+ERASED = "[erased]"  # what stands wherever a text was before its subject was erased
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`holds`: the open ones, by hold_id, each `{"amount_minor": int, "expires_at": RFC 3339 or None}`."""
+    """`holds`: the open ones, by hold_id, each `{"amount_minor": int, "expires_at": RFC 3339 or None}`.
+
+    `erasures`: how often its subject was erased, and so the number of the key that seals its texts from now on.
+    Because it is part of the state, no event after an erasure can be sealed under a key that the erasure destroyed.
+    """
 
     owner_name: str
     currency: str
@@ -40,6 +46,7 @@ class Account:
     held_minor: int = 0
     overdraft_limit_minor: int = 0
     holds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    erasures: int = 0
 
     @property
     def available_minor(self) -> int:
@@ -71,6 +78,8 @@ def evolve(account: Account | None, event: Event, effective_at: str) -> Account:
             return replace(account, status=CLOSED)
         case OverdraftLimitChanged(limit_minor=limit_minor):
             return replace(account, overdraft_limit_minor=limit_minor)
+        case SubjectErased():
+            return replace(account, owner_name=ERASED, erasures=account.erasures + 1)
         case _:
             raise AssertionError(f"{type(event).__name__} is not an event of an account")
 
@@ -86,6 +95,7 @@ def _moved(account: Account, amount_minor: int) -> Account:
         account.held_minor,
         account.overdraft_limit_minor,
         account.holds,
+        account.erasures,
     )
 
 

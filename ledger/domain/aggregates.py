@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ledger.domain import account, log_keys
+from ledger.domain import account, log_keys, reversal, transfer
 from ledger.domain.account import Account
-from ledger.domain.events import LOG, Event
+from ledger.domain.events import LOG, REVERSAL, TRANSFER, Event
 from ledger.domain.log_keys import LogKeys
+from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
-State = Account | LogKeys
+State = Account | Reversal | Transfer | LogKeys
 
 
 class Aggregate(NamedTuple):
@@ -29,6 +31,8 @@ class Aggregate(NamedTuple):
 
 ACCOUNT = Aggregate(account.AGGREGATE_TYPE, account.from_state, account.to_state, account.evolve)
 _BY_PREFIX = {
+    REVERSAL: Aggregate(reversal.AGGREGATE_TYPE, reversal.from_state, reversal.to_state, reversal.evolve),
+    TRANSFER: Aggregate(transfer.AGGREGATE_TYPE, transfer.from_state, transfer.to_state, transfer.evolve),
     LOG: Aggregate(log_keys.AGGREGATE_TYPE, log_keys.from_state, log_keys.to_state, log_keys.evolve),
 }
 _PREFIXES = tuple(_BY_PREFIX)

@@ -9,6 +9,8 @@ from ledger.domain.errors import AccountExists, InvalidAccountId
 from ledger.domain.events import EXTERNAL, RESERVED_PREFIXES, AccountCreated, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.money import to_minor
 
+INITIAL_BALANCE = "Initial balance"  # the ledger's own words, which nobody has to be forgotten for
+
 
 def create_account(command: CreateAccount, state: States, context: Context) -> list[Decided]:
     if command.account_id.startswith(RESERVED_PREFIXES):
@@ -19,7 +21,7 @@ def create_account(command: CreateAccount, state: States, context: Context) -> l
         raise AccountExists(f"account {command.account_id} exists already", account_id=command.account_id)
     decided = [Decided(command.account_id, AccountCreated(command.owner_name, command.currency))]
     if amount_minor:
-        deposited = MoneyDeposited(amount_minor, command.currency, EXTERNAL + command.currency, "Initial balance")
+        deposited = MoneyDeposited(amount_minor, command.currency, EXTERNAL + command.currency, INITIAL_BALANCE)
         decided.append(Decided(command.account_id, deposited))
     return decided
 

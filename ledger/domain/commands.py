@@ -6,13 +6,17 @@ all of them in one query before it decides. Amounts are Decimals: how many minor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from ledger.domain.events import LOG_KEYS
+from ledger.domain.events import LOG_KEYS, REVERSAL, TRANSFER
+from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
+# The fields, of commands and so of events, that hold what a person wrote. They are sealed before a command is decided
+# (ledger.subjects) and can be erased; whatever else a command holds is on record for ever.
+FREE_TEXT = ("owner_name", "description", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ class CloseAccount(OneAccount):
     """Only an account without money and without holds can be closed, and it stays closed."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EraseSubject(OneAccount):
+    """Have everything forgotten that was written about the account's owner; sent by `manage.py erase_subject`.
+
+    `grounds` says on whose request; it is no free text, because what explains an erasure has to outlive it.
+    """
+
+    grounds: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +162,69 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Reverse:
+    """Take back what a command did, named by its id or by one of its events: the rest of it, or `amount` of it.
+
+    `force`: even if the money is gone; for administrators. `original`: looked up by whoever decides, no part of
+    the request.
+    """
+
+    reason: str
+    event_id: str | None = None
+    command_id: str | None = None
+    amount: Decimal | None = None
+    force: bool = False
+    original: Original | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        if self.original is None:
+            return (f"{REVERSAL}{self.command_id or self.event_id}",)
+        return (REVERSAL + self.original.command_id, *(leg.account_id for leg in self.original.legs))
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """A transfer in steps: reserves now, and is settled or given up by the process manager. Its id is the command's."""
+
+    from_account_id: str
+    to_account_id: str
+    amount: Decimal
+    description: str = ""
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTransfer:
+    """Move what a transfer reserved; sent by the process manager, which reads the accounts from its first event."""
+
+    transfer_id: str
+    from_account_id: str
+    to_account_id: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (TRANSFER + self.transfer_id, self.from_account_id, self.to_account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FailTransfer:
+    """Set free what a transfer reserved, because its settlement was refused; sent by the process manager."""
+
+    transfer_id: str
+    from_account_id: str
+    code: str
+    reason: str
+
+    @property
+    def aggregate_ids(self) -> tuple[str, ...]:
+        return (TRANSFER + self.transfer_id, self.from_account_id)
+
+
+@dataclass(frozen=True, slots=True)
 class RotateLogKey:
     """Let another key sign the log's heads; sent by `manage.py rotate_log_key` alone."""
 
@@ -175,6 +252,11 @@ type_of: dict[type[Command], str] = {
     CaptureHold: "capture-hold",
     ReleaseHold: "release-hold",
     ExpireHold: "expire-hold",
+    Reverse: "reverse",
+    StartTransfer: "start-transfer",
+    SettleTransfer: "settle-transfer",
+    FailTransfer: "fail-transfer",
+    EraseSubject: "erase-subject",
     RotateLogKey: "rotate-log-key",
 }
 Command = (
@@ -192,5 +274,10 @@ Command = (
     | CaptureHold
     | ReleaseHold
     | ExpireHold
+    | Reverse
+    | StartTransfer
+    | SettleTransfer
+    | FailTransfer
+    | EraseSubject
     | RotateLogKey
 )

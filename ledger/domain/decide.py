@@ -2,27 +2,33 @@
 
 `decide` is pure: time, ids and the actor arrive with the command, money arrives as Decimals. Adding a
 command is one dataclass in `commands`, one in `events`, one branch here and one in `evolve`. The rules of a
-group of commands are in a module of its own (`cash`, `holds`, `moves`, `sealing`, `standing`). Refusals are raised in
+group of commands are in a module of its own (`cash`, `holds`, `moves`, `reversing`, `sagas`, `sealing`,
+`standing`). Refusals are raised in
 the order of the table in docs/errors.md, and tests/unit holds that order.
 """
 
 from __future__ import annotations
 
-from ledger.domain import cash, holds, moves, sealing, standing
+from ledger.domain import cash, holds, moves, reversing, sagas, sealing, standing
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
+    FailTransfer,
     FreezeAccount,
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     RotateLogKey,
     SetOverdraftLimit,
+    SettleTransfer,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -47,6 +53,11 @@ _RULES = {
     CaptureHold: holds.capture,
     ReleaseHold: holds.release,
     ExpireHold: holds.expire,
+    Reverse: reversing.reverse,
+    StartTransfer: sagas.start,
+    SettleTransfer: sagas.settle,
+    FailTransfer: sagas.fail,
+    EraseSubject: standing.erase_subject,
     RotateLogKey: sealing.rotate_log_key,
 }
 

@@ -93,8 +93,9 @@ def check_funds(account_id: str, account: Account, amount_minor: int, now: datet
 
 
 def check_room(account_id: str, account: Account, amount_minor: int) -> None:
-    if account.balance_minor + amount_minor > AMOUNT_MINOR_MAX:
+    """Refuse a balance that cannot be written exactly. `amount_minor` is signed: what the balance changes by."""
+    if not -AMOUNT_MINOR_MAX <= account.balance_minor + amount_minor <= AMOUNT_MINOR_MAX:
         raise BalanceTooLarge(
-            f"account {account_id} may hold at most {format_minor(AMOUNT_MINOR_MAX, account.currency)}",
+            f"account {account_id} may hold or owe at most {format_minor(AMOUNT_MINOR_MAX, account.currency)}",
             account_id=account_id,
         )

@@ -87,6 +87,24 @@ class SameCurrency(Malformed):
     code = "same_currency"
 
 
+class NothingToReverse(Malformed):
+    """The command to reverse moved no money. Fields: `command_id`."""
+
+    code = "nothing_to_reverse"
+
+
+class ReversalOfReversal(Malformed):
+    """A reversal is not reversed. Fields: `command_id`."""
+
+    code = "reversal_of_reversal"
+
+
+class PartNotReversible(Malformed):
+    """Of several legs or currencies no part has one meaning. Fields: `command_id`."""
+
+    code = "part_not_reversible"
+
+
 class Unknown(LedgerError):
     code = "not_found"
     status = 404
@@ -102,6 +120,16 @@ class HoldNotFound(Unknown):
     code = "hold_not_found"
 
 
+class OriginalNotFound(Unknown):
+    """What is to be reversed was never recorded. Fields: `event_id`, `command_id`."""
+
+    code = "original_not_found"
+
+
+class TransferNotFound(Unknown):
+    code = "transfer_not_found"
+
+
 class Conflict(LedgerError):
     code = "conflict"
     status = 409
@@ -115,6 +143,12 @@ class VersionConflict(Conflict):
     """The aggregate is not at `expected_version`: read it again, decide again."""
 
     code = "version_conflict"
+
+
+class TransferEnded(Conflict):
+    """It has completed or failed, by another process or an earlier attempt: nothing is left to do."""
+
+    code = "transfer_ended"
 
 
 class InvalidSuccession(Conflict):
@@ -164,6 +198,22 @@ class HoldNotExpired(Refused):
 
 class HoldExceeded(Refused):
     code = "hold_exceeded"
+
+
+class AlreadyReversed(Refused):
+    code = "already_reversed"
+
+
+class ReversalExceeded(Refused):
+    """More than is left of the original. Fields: `left`, `required`."""
+
+    code = "reversal_exceeded"
+
+
+class HoldOfTransfer(Refused):
+    """The hold is that of a transfer in steps, which captures or releases it itself."""
+
+    code = "hold_of_transfer"
 
 
 class OverdraftInUse(Refused):

@@ -35,28 +35,36 @@ class AccountCreated:
 
 @dataclass(frozen=True, slots=True)
 class MoneyDeposited:
-    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this."""
+    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this.
 
-    schema_version: ClassVar[int] = 2
+    Version 3 added `reverses`: the event_id of the event that this one takes back, all of it or a part.
+    """
+
+    schema_version: ClassVar[int] = 3
     amount_minor: int
     currency: str
     counter_account: str
     description: str
     transfer_id: str | None = None
     exchange_rate: str | None = None
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MoneyWithdrawn:
-    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this."""
+    """Version 2 added `exchange_rate`, a decimal string: units of the other currency for one of this.
 
-    schema_version: ClassVar[int] = 2
+    Version 3 added `reverses`: the event_id of the event that this one takes back, all of it or a part.
+    """
+
+    schema_version: ClassVar[int] = 3
     amount_minor: int
     currency: str
     counter_account: str
     description: str
     transfer_id: str | None = None
     exchange_rate: str | None = None
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +104,19 @@ class FundsHeld:
 
 @dataclass(frozen=True, slots=True)
 class HoldCaptured:
-    """Held money left the account: `amount_minor` of it; `released_minor` stayed and is available again."""
+    """Held money left the account: `amount_minor` of it; `released_minor` stayed and is available again.
 
-    schema_version: ClassVar[int] = 1
+    Version 2 added `transfer_id`, of a transfer in steps whose money it was.
+    """
+
+    schema_version: ClassVar[int] = 2
     hold_id: str
     amount_minor: int
     released_minor: int
     currency: str
     counter_account: str
     description: str
+    transfer_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,59 @@ class HoldReleased:
     hold_id: str
     amount_minor: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReversed:
+    """Of the command that the aggregate is about, whose first money event was `original_minor`, so much was taken back.
+
+    `is_forced`: an administrator had it done whether the money was still there or not.
+    """
+
+    schema_version: ClassVar[int] = 1
+    amount_minor: int
+    original_minor: int
+    currency: str
+    reason: str
+    is_forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted:
+    """A transfer in steps has reserved its money: a hold of the source's that bears the transfer's aggregate's id."""
+
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+    from_account_id: str
+    to_account_id: str
+    amount_minor: int
+    currency: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCompleted:
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The settlement was refused with `code`, and what was reserved is free again."""
+
+    schema_version: ClassVar[int] = 1
+    transfer_id: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectErased:
+    """The key numbered `generation`, under which this account's texts were sealed, is destroyed; the next counts."""
+
+    schema_version: ClassVar[int] = 1
+    generation: int
+    grounds: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +201,11 @@ Event = (
     | FundsHeld
     | HoldCaptured
     | HoldReleased
+    | CommandReversed
+    | TransferStarted
+    | TransferCompleted
+    | TransferFailed
+    | SubjectErased
     | LogKeyRotated
 )
 EVENT_TYPES: dict[str, type[Event]] = {event_type.__name__: event_type for event_type in Event.__args__}

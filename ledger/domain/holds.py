@@ -17,8 +17,16 @@ from ledger.domain.decision import (
     existing,
     is_expired,
 )
-from ledger.domain.errors import ExpiryInPast, HoldExceeded, HoldExpired, HoldNotExpired, HoldNotFound, TooManyHolds
-from ledger.domain.events import EXTERNAL, FundsHeld, HoldCaptured, HoldReleased
+from ledger.domain.errors import (
+    ExpiryInPast,
+    HoldExceeded,
+    HoldExpired,
+    HoldNotExpired,
+    HoldNotFound,
+    HoldOfTransfer,
+    TooManyHolds,
+)
+from ledger.domain.events import EXTERNAL, TRANSFER, FundsHeld, HoldCaptured, HoldReleased
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor, to_minor
 
@@ -34,8 +42,7 @@ def place(command: PlaceHold, state: States, context: Context) -> list[Decided]:
     if command.expires_at is not None and command.expires_at <= context.recorded_at:
         raise ExpiryInPast("a hold expires in the future", expires_at=expires_at)
     check_open(command.account_id, account, context.effective_at)
-    if len(account.holds) >= OPEN_HOLDS_MAX:
-        raise TooManyHolds(f"account {command.account_id} has {OPEN_HOLDS_MAX} open holds", holds_max=OPEN_HOLDS_MAX)
+    check_number_of_holds(command.account_id, account)
     check_funds(command.account_id, account, amount_minor, context.recorded_at)
     held = FundsHeld(context.command_id, amount_minor, account.currency, command.description, expires_at)
     return [Decided(command.account_id, held)]
@@ -46,6 +53,7 @@ def capture(command: CaptureHold, state: States, context: Context) -> list[Decid
     held_minor: int = hold["amount_minor"]
     amount_minor = held_minor if command.amount is None else to_minor(command.amount, account.currency)
     check_open(command.account_id, account, context.effective_at)
+    _check_own(command.hold_id)
     if is_expired(hold, context.recorded_at):
         raise HoldExpired(f"hold {command.hold_id} expired at {hold['expires_at']}", hold_id=command.hold_id)
     if amount_minor > held_minor:
@@ -67,6 +75,7 @@ def release(command: ReleaseHold, state: States, context: Context) -> list[Decid
     """Releasing is allowed on a frozen account too: it moves no money."""
     account, hold = _open_hold(command.account_id, command.hold_id, state)
     check_not_closed(command.account_id, account)
+    _check_own(command.hold_id)
     return [Decided(command.account_id, HoldReleased(command.hold_id, hold["amount_minor"], command.reason))]
 
 
@@ -75,6 +84,16 @@ def expire(command: ExpireHold, state: States, context: Context) -> list[Decided
     if not is_expired(hold, context.recorded_at):
         raise HoldNotExpired(f"hold {command.hold_id} expires at {hold['expires_at']}", hold_id=command.hold_id)
     return [Decided(command.account_id, HoldReleased(command.hold_id, hold["amount_minor"], EXPIRED))]
+
+
+def check_number_of_holds(account_id: str, account: Account) -> None:
+    if len(account.holds) >= OPEN_HOLDS_MAX:
+        raise TooManyHolds(f"account {account_id} has {OPEN_HOLDS_MAX} open holds", holds_max=OPEN_HOLDS_MAX)
+
+
+def _check_own(hold_id: str) -> None:
+    if hold_id.startswith(TRANSFER):
+        raise HoldOfTransfer(f"hold {hold_id} is that of a transfer, which ends it", hold_id=hold_id)
 
 
 def _open_hold(account_id: str, hold_id: str, state: States) -> tuple[Account, Mapping[str, Any]]:

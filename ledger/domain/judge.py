@@ -9,7 +9,7 @@ a line in `_COMMAND_OF`; a test holds that every command has one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,9 +17,10 @@ from ledger.domain import commands as c
 from ledger.domain.account import Account
 from ledger.domain.decide import Context, States, decide
 from ledger.domain.errors import LedgerError
-from ledger.domain.events import MoneyWithdrawn, from_data
+from ledger.domain.events import REVERSAL, MoneyWithdrawn, from_data
 from ledger.domain.instants import parse_instant
 from ledger.domain.money import format_minor
+from ledger.domain.original import Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Fact:
 
 
 Facts = Sequence[Fact]
+FindOriginal = Callable[[str], Original | None]
+
+
+def _none(command_id: str) -> None:
+    return None
 
 
 def _create(facts: Facts, state: States) -> c.Command:
@@ -72,6 +78,34 @@ def _place_hold(facts: Facts, state: States) -> c.Command:
     return c.PlaceHold(fact.id, fact.amount, fact.event.description, expires_at and parse_instant(expires_at))
 
 
+def _reverse(facts: Facts, state: States) -> c.Command:
+    """The original is whatever the reversal is about; which events it reverses, the comparison says."""
+    reversed_ = facts[-1]
+    command_id, event = reversed_.id.removeprefix(REVERSAL), reversed_.event
+    return c.Reverse(event.reason, None, command_id, reversed_.amount, event.is_forced)
+
+
+def _start_transfer(facts: Facts, state: States) -> c.Command:
+    event = facts[0].event
+    return c.StartTransfer(event.from_account_id, event.to_account_id, facts[0].amount, event.description)
+
+
+def _fail_transfer(facts: Facts, state: States) -> c.Command:
+    event = facts[1].event
+    return c.FailTransfer(event.transfer_id, facts[0].id, event.code, event.reason)
+
+
+def _stand_in(command: c.StartTransfer, state: States) -> States:
+    """Return the state with a target that would take anything: what it was like is not among the events.
+
+    Why: starting a transfer does not touch its target; whether the target takes it, the settlement decides.
+    """
+    source = state[command.from_account_id]
+    if not isinstance(source, Account) or command.to_account_id == command.from_account_id:
+        return state
+    return {**state, command.to_account_id: Account("", source.currency, source.opened_at)}
+
+
 _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "create-account": _create,
     "deposit": lambda f, _: c.Deposit(f[0].id, f[0].amount, f[0].event.description),
@@ -87,24 +121,34 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "capture-hold": lambda f, _: c.CaptureHold(f[0].id, f[0].event.hold_id, f[0].amount, f[0].event.description),
     "release-hold": lambda f, _: c.ReleaseHold(f[0].id, f[0].event.hold_id, f[0].event.reason),
     "expire-hold": lambda f, _: c.ExpireHold(f[0].id, f[0].event.hold_id),
+    "reverse": _reverse,
+    "start-transfer": _start_transfer,
+    "settle-transfer": lambda f, _: c.SettleTransfer(f[2].event.transfer_id, f[0].id, f[1].id),
+    "fail-transfer": _fail_transfer,
+    "erase-subject": lambda f, _: c.EraseSubject(f[0].id, f[0].event.grounds),
     "rotate-log-key": lambda f, _: c.RotateLogKey(f[0].event.old_key, f[0].event.new_key, f[0].event.note),
 }
 
 
 def judge(command_type: str, events: Sequence[Recorded], state: States, command_id: str,
-          effective_at: str, recorded_at: str) -> str | None:  # fmt: skip
+          effective_at: str, recorded_at: str, find_original: FindOriginal = _none) -> str | None:  # fmt: skip
     """Return why the rules would not have led to these events, or None when they would have.
 
     `events`: all of one command, in order. `state`: of every aggregate among them, before it.
+    `find_original`: gives the command that a reversal is about, by its id.
     """
     try:
         facts = [Fact(e.aggregate_id, from_data(e.event_type, e.data, e.schema_version)) for e in events]
         command = _COMMAND_OF[command_type](facts, state)
+        if isinstance(command, c.Reverse):
+            command = replace(command, original=find_original(str(command.command_id)))
+        if isinstance(command, c.StartTransfer):
+            state = _stand_in(command, state)
         context = Context(command_id, parse_instant(effective_at), parse_instant(recorded_at))
         decided = decide(command, {id_: state[id_] for id_ in command.aggregate_ids}, context)
     except LedgerError as error:
         return f"{error.code}: {error}"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return f"no command of this ledger leads to it: {type(error).__name__}: {error}"
     wanted = [Fact(d.aggregate_id, d.event) for d in decided]
     if wanted != facts:

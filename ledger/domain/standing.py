@@ -1,13 +1,13 @@
-"""Rules for the standing of an account: freeze, unfreeze, close, overdraft limit."""
+"""Rules for the standing of an account: freeze, unfreeze, close, overdraft limit, erasure of its subject."""
 
 from __future__ import annotations
 
 from ledger.domain import account as accounts
 from ledger.domain.account import Account
-from ledger.domain.commands import CloseAccount, FreezeAccount, SetOverdraftLimit, UnfreezeAccount
+from ledger.domain.commands import CloseAccount, EraseSubject, FreezeAccount, SetOverdraftLimit, UnfreezeAccount
 from ledger.domain.decision import Context, Decided, States, available_minor, check_not_closed, check_open, existing
 from ledger.domain.errors import AccountNotEmpty, AccountNotFrozen, OverdraftInUse
-from ledger.domain.events import AccountClosed, AccountFrozen, AccountUnfrozen, OverdraftLimitChanged
+from ledger.domain.events import AccountClosed, AccountFrozen, AccountUnfrozen, OverdraftLimitChanged, SubjectErased
 from ledger.domain.money import format_minor, to_minor
 
 
@@ -52,6 +52,12 @@ def set_overdraft_limit(command: SetOverdraftLimit, state: States, context: Cont
             limit=_format(limit_minor, account),
         )
     return [Decided(command.account_id, OverdraftLimitChanged(limit_minor, command.reason))]
+
+
+def erase_subject(command: EraseSubject, state: States, context: Context) -> list[Decided]:
+    """Whatever the account's standing: the right to be forgotten does not end with it, and no money moves."""
+    account = existing(state, command.account_id)
+    return [Decided(command.account_id, SubjectErased(account.erasures, command.grounds))]
 
 
 def _format(amount_minor: int, account: Account) -> str:

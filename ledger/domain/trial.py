@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.domain.aggregates import BY_TYPE, State
-from ledger.domain.events import from_data
+from ledger.domain.events import REVERSAL, from_data
 from ledger.domain.judge import Recorded, judge
+from ledger.domain.original import Original, original_of
 
 Json = dict[str, Any]
 Key = tuple[str, int]
@@ -24,20 +25,31 @@ class Illegal(Exception):
 
 def try_events(events: Sequence[Json]) -> tuple[int, int]:
     """Return how many states were replayed and how many commands decided again. Raises: Illegal."""
-    by_key = {_key(event): event for event in events}
-    before = _replayed(by_key)
-    commands: dict[str, list[Json]] = defaultdict(list)
-    for event in events:
-        commands[event["metadata"]["command_id"]].append(event)
+    before = _replayed({_key(event): event for event in events})
+    commands = _whole_commands(events)
     tried = 0
     for command_id, parts in commands.items():
-        parts.sort(key=lambda event: event["metadata"]["command_index"])
-        if len(parts) != parts[0]["metadata"]["command_size"] or not all(_key(part) in before for part in parts):
-            continue  # not all of it is here
-        if reason := _judged(command_id, parts, before):
+        is_followed = all(_key(part) in before for part in parts)
+        if not is_followed or not _reversed_by(parts) <= commands.keys():
+            continue  # what it follows or takes back is not here
+        if reason := _judged(command_id, parts, before, commands):
             raise Illegal(f"command {command_id} would have been refused: {reason}")
         tried += 1
     return len(before), tried
+
+
+def _whole_commands(events: Sequence[Json]) -> dict[str, list[Json]]:
+    """Return the commands whose events are all here, each in order."""
+    commands: dict[str, list[Json]] = defaultdict(list)
+    for event in sorted(events, key=lambda event: event["metadata"]["command_index"]):
+        commands[event["metadata"]["command_id"]].append(event)
+    return {id_: parts for id_, parts in commands.items() if len(parts) == parts[0]["metadata"]["command_size"]}
+
+
+def _reversed_by(parts: list[Json]) -> set[str]:
+    """Return the ids of the commands that these events say were reversed."""
+    ids = (part["aggregate_id"] for part in parts)
+    return {id_.removeprefix(REVERSAL) for id_ in ids if id_.startswith(REVERSAL)}
 
 
 def _replayed(by_key: dict[Key, Json]) -> dict[Key, State | None]:
@@ -55,14 +67,19 @@ def _replayed(by_key: dict[Key, Json]) -> dict[Key, State | None]:
     return before
 
 
-def _judged(command_id: str, parts: list[Json], before: dict[Key, State | None]) -> str | None:
+def _judged(command_id: str, parts: list[Json], before: dict[Key, State | None],
+            commands: dict[str, list[Json]]) -> str | None:  # fmt: skip
+    def find_original(id_: str) -> Original:
+        stored = ("event_id", "aggregate_id", "event_type", "data", "schema_version")
+        return original_of(id_, ([event[name] for name in stored] for event in commands[id_]))
+
     states: dict[str, State | None] = {}
     for part in parts:
         states.setdefault(part["aggregate_id"], before[_key(part)])
     recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
     first = parts[0]
-    command_type = first["metadata"]["command_type"]
-    return judge(command_type, recorded, states, command_id, first["effective_at"], first["recorded_at"])
+    instants = (first["effective_at"], first["recorded_at"])
+    return judge(first["metadata"]["command_type"], recorded, states, command_id, *instants, find_original)
 
 
 def _key(event: Json) -> Key:

@@ -17,10 +17,23 @@ def _without_exchange_rate(data: Data) -> Data:
     return {**data, "exchange_rate": None}
 
 
+def _without_reversal(data: Data) -> Data:
+    """Version 2 knew no reversal."""
+    return {**data, "reverses": None}
+
+
+def _without_transfer(data: Data) -> Data:
+    """Version 1 of a capture knew no transfer in steps."""
+    return {**data, "transfer_id": None}
+
+
 # (event type, version it reads) → function to the next version
 UPCASTERS: dict[tuple[str, int], Callable[[Data], Data]] = {
     ("MoneyDeposited", 1): _without_exchange_rate,
     ("MoneyWithdrawn", 1): _without_exchange_rate,
+    ("MoneyDeposited", 2): _without_reversal,
+    ("MoneyWithdrawn", 2): _without_reversal,
+    ("HoldCaptured", 1): _without_transfer,
 }
 
 

@@ -44,6 +44,7 @@ class Batcher:
         self._waiting: deque[_Entry] = deque()
         self._lock = Lock()
         self._is_draining = False
+        self._is_closed = False
         # An executor, because Python lets its threads finish their work before the process ends.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
 
@@ -75,11 +76,15 @@ class Batcher:
             raise _no_answer() from None
 
     def close(self) -> None:
-        """Execute what still waits, then let the writer thread go."""
+        """Execute what still waits, take nothing more, then let the writer thread go."""
+        with self._lock:
+            self._is_closed = True
         self._writer.shutdown(wait=True)
 
     def _enqueue(self, entry: _Entry) -> None:
         with self._lock:
+            if self._is_closed:
+                raise Overloaded("this process is stopping")
             if len(self._waiting) >= WAITING_MAX:
                 raise Overloaded(f"{WAITING_MAX} commands are waiting already")
             if not self._is_draining:
@@ -103,19 +108,20 @@ class Batcher:
             self._is_draining = count > 0
             return [self._waiting.popleft() for _ in range(count)]
 
-    def _execute(self, submissions: Sequence[Submission]) -> list[_Result]:
+    def _execute(self, submissions: Sequence[Submission], *, is_again: bool = False) -> list[_Result]:
         """Return an outcome or an exception for each, whatever happens."""
         try:
-            return list(execute(submissions, on_commit=self.on_commit))
+            return list(execute(submissions, may_be_written=is_again, on_commit=self.on_commit))
         except LedgerError as error:  # the store is away or too contended: true for every one of them
             return [Rejected(error)] * len(submissions)
         except Exception as error:
             # Not swallowed: it reaches the one caller whose command caused it. Executing again is safe, because
-            # event ids follow from the command's id: what was committed after all cannot be committed twice.
-            if len(submissions) == 1:
-                return [error]
+            # event ids follow from the command's id: what was committed after all is looked up, not done twice.
+            if len(submissions) == 1 and is_again:
+                return [_settable(error)]
             middle = len(submissions) // 2
-            return self._execute(submissions[:middle]) + self._execute(submissions[middle:])
+            parts = [part for part in (submissions[:middle], submissions[middle:]) if part]
+            return [result for part in parts for result in self._execute(part, is_again=True)]
 
 
 _Result = Outcome | Exception
@@ -147,6 +153,15 @@ def _answer(entries: Sequence[_Entry], results: Sequence[_Result]) -> None:
         else:
             with suppress(RuntimeError):  # a loop that is closed took its callers with it
                 loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _settable(error: Exception) -> Exception:
+    """Return an exception that a future takes: asyncio's refuses StopIteration, and whoever comes after it waits on."""
+    if not isinstance(error, StopIteration):
+        return error
+    defect = RuntimeError("the engine ran out of an iterator")
+    defect.__cause__ = error
+    return defect
 
 
 def _resolve(answers: list[tuple[Any, _Result]]) -> None:

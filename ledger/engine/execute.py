@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from ledger.engine.originals import with_originals
 from ledger.engine.plan import Plan
 from ledger.engine.replay import event_ids_in
+from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Outcome, Submission
 from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable
 from ledger.store import event_store
 from ledger.store.recorded import event_id_of
+from ledger.subjects.connection import KeysUnavailable
 
 # A batch of this many commands is some 20 MB of parameters and a second of work; more belongs in two calls.
 COMMANDS_MAX = 10_000
@@ -32,12 +35,14 @@ def execute(
     *,
     atomic: bool = False,
     dry_run: bool = False,
+    may_be_written: bool = False,
     on_commit: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Execute commands in order, in one transaction, and return an outcome for each.
 
     `atomic`: all or nothing; otherwise a rejected command does not stop its neighbours. `dry_run`: the same
-    outcomes, nothing written. `on_commit` is called once when something was written.
+    outcomes, nothing written. `may_be_written`: an earlier call with these very submissions ended without an answer,
+    so what it may have committed is looked up first. `on_commit` is called once when something was written.
     Raises: Busy or StoreUnavailable, when nothing is known to be written and retrying is safe under the same
     command ids or idempotency keys.
     """
@@ -46,7 +51,7 @@ def execute(
     last_error: Exception | None = None
     for attempt in range(ATTEMPTS_MAX):
         try:
-            return _attempt(submissions, atomic, dry_run, last_error is not None, on_commit)
+            return _attempt(submissions, atomic, dry_run, may_be_written or last_error is not None, on_commit)
         except (StoreConflict, CommitUnknown, StoreUnavailable) as error:
             last_error = error
         pause_s = random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**attempt))  # noqa: S311 (jitter)
@@ -55,18 +60,21 @@ def execute(
         time.sleep(pause_s)
     if isinstance(last_error, StoreConflict):
         raise Busy("too many writers want the same account; try again", attempts=attempt + 1) from last_error
+    if isinstance(last_error, KeysUnavailable):
+        raise last_error
     raise StoreUnavailable("the event store does not answer") from last_error
 
 
 def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,
              on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
+    submissions = with_originals(submissions)
     aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
     keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
     # Only after a failed attempt can a command of ours be in the store already.
     first_event_ids = [event_id_of(s.command_id, 0) for s in submissions] if is_retry else []
     snapshot = event_store.read(aggregate_ids, keys, first_event_ids)
     _read_whole_answers(snapshot)
-    plan = Plan(snapshot, atomic=atomic)
+    plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=dry_run), atomic=atomic)
     for submission in submissions:
         plan.add(submission)
     plan.finish()

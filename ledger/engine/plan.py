@@ -16,6 +16,7 @@ from ledger.domain.errors import LedgerError, Refused, VersionConflict
 from ledger.domain.events import to_data
 from ledger.domain.instants import MICROSECOND, format_instant
 from ledger.engine.replay import from_stored, to_stored
+from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import BatchAborted, IdempotencyKeyReused
 from ledger.store.event_store import Append, Head, RefusalRow, Snapshot
@@ -24,12 +25,13 @@ from ledger.store.recorded import RecordedEvent, event_id_of, sealed
 
 
 class Plan:
-    def __init__(self, snapshot: Snapshot, *, atomic: bool) -> None:
+    def __init__(self, snapshot: Snapshot, sealer: Sealer, *, atomic: bool) -> None:
         self.outcomes: list[Outcome] = []
         self.rows = Append()
         self._snapshot = snapshot
         self._heads = snapshot.heads
         self._atomic = atomic
+        self._sealer = sealer
 
     def add(self, submission: Submission) -> None:
         """Decide one more command and note its outcome."""
@@ -37,8 +39,9 @@ class Plan:
         if outcome is None:
             outcome = self._replayed(submission)
         if outcome is None:
-            outcome = self._decided(submission)
-            self._remember(submission, outcome)
+            sealed_submission = self._sealer.sealed(submission)
+            outcome = self._decided(sealed_submission)
+            self._remember(submission, sealed_submission, outcome)
         self.outcomes.append(outcome)
 
     def finish(self) -> None:
@@ -65,7 +68,7 @@ class Plan:
         if key is None or key not in self._snapshot.keys:
             return None
         request_hash, stored = self._snapshot.keys[key]
-        if request_hash != submission.request_hash():
+        if not self._sealer.is_same_request(submission, request_hash):
             detail = "this idempotency key was used for another request"
             return Rejected(IdempotencyKeyReused(detail, idempotency_key=submission.idempotency_key))
         return from_stored(stored, self._snapshot.events)
@@ -120,16 +123,16 @@ class Plan:
         self._heads.update(after)
         return events
 
-    def _remember(self, submission: Submission, outcome: Outcome) -> None:
+    def _remember(self, submission: Submission, sealed_submission: Submission, outcome: Outcome) -> None:
         if isinstance(outcome, Accepted):
             self.rows.commands.append((submission.command_id, list(outcome.events)))
         elif isinstance(outcome.error, Refused):
-            self.rows.refusals.append(_refusal(submission, outcome.error))
+            self.rows.refusals.append(_refusal(sealed_submission, outcome.error))
         else:
             return
         if submission.stored_key is None:
             return
-        stored, request_hash = to_stored(outcome), submission.request_hash()
+        stored, request_hash = to_stored(outcome), self._sealer.request_hash(submission)
         self.rows.keys.append((submission.stored_key, request_hash, stored))
         # The same key again, further on in this call, is answered as it would be in the next.
         self._snapshot.keys[submission.stored_key] = (request_hash, stored)

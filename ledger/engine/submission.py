@@ -6,6 +6,7 @@ A submission is a command with what surrounds it: who, under which key, on which
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -43,18 +44,21 @@ class Submission:
         return None if self.idempotency_key is None else f"{self.actor}/{self.idempotency_key}"
 
     def payload(self) -> dict[str, Any]:
-        """Return the command's fields as JSON values; amounts as the decimal strings they mean."""
-        return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command)}
+        """Return the command's fields as JSON values; amounts as the decimal strings they mean.
 
-    def request_hash(self) -> bytes:
-        """Return the hash of all that makes this the same request."""
+        What is looked up for a command is not compared, and no part of the request.
+        """
+        return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command) if f.compare}
+
+    def request_hash(self, hash_bytes: Callable[[bytes], bytes] = lambda content: sha256(content).digest()) -> bytes:
+        """Return the hash of all that makes this the same request; `ledger.engine.sealing` keys it."""
         request = {
             **self.payload(),
             "type": self.command_type,
             "expected_version": self.expected_version,
             "effective_at": None if self.effective_at is None else format_instant(self.effective_at),
         }
-        return sha256(canonical_json(request)).digest()
+        return hash_bytes(canonical_json(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,7 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     with zipfile.ZipFile(path) as bundle:
         names = bundle.namelist()
         require(len(names) == len(set(names)), "a file is in the bundle twice")
+        require(not any(info.compress_type for info in bundle.infolist()), "a file is not stored as it is")
         files = {name: bundle.read(name) for name in names}
     again = io.BytesIO()
     write_archive(again, files)

@@ -189,6 +189,16 @@ PAGE_OF_KEYS = """
 SELECT count(*), max(key) FROM (SELECT key FROM idempotency_keys WHERE key > %s ORDER BY key LIMIT %s) AS page
 """
 REMOVE_KEYS = "DELETE FROM idempotency_keys WHERE key > %s AND key <= %s AND recorded_at < %s"
+# A page of the transfers in steps that were started, with the latest event of each: version 1 is one that has not
+# ended. The journal is asked, not the heads, so that a page continues where the last one stopped.
+READ_STARTED_TRANSFERS = """
+SELECT started.position, head.version, head.event_id, head.data
+FROM (SELECT position, aggregate_id FROM journal WHERE event_type = 'TransferStarted' AND position > %s
+      ORDER BY position LIMIT %s) AS started
+CROSS JOIN LATERAL (
+    SELECT version, event_id, data FROM events WHERE aggregate_id = started.aggregate_id ORDER BY version DESC LIMIT 1
+) AS head ORDER BY started.position
+"""
 
 # What narrows a list of refusals. A command names its accounts in its fields or in its legs: `refusals.Filters`.
 REFUSED_WHERE = {

@@ -63,7 +63,7 @@ def verify_segment(conn: Connection, segment: Segment, chains: Chains) -> Findin
     if begun:
         seed = rows.seed(conn, start)
     journal = JournalCheck(seed)
-    command = CommandCheck() if segment.semantic else None
+    command = CommandCheck(conn) if segment.semantic else None
     leaves = LeafCheck(conn, segment.after, segment.up_to, segment.covered, segment.trust)
     ignored = Findings()
     for batch in rows.by_position(conn, start, segment.up_to):

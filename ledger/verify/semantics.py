@@ -8,7 +8,10 @@ from uuid import UUID
 from ledger.domain.aggregates import State
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import Recorded, judge
+from ledger.domain.original import Original
+from ledger.store import originals
 from ledger.store.recorded import event_id_of
+from ledger.store.tree import Connection
 from ledger.verify.chains import Link
 from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind
@@ -19,7 +22,8 @@ from ledger.verify.rows import Row
 class CommandCheck:
     """Collects the rows of one command after the other and judges each when it is whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
         self._rows: list[Row] = []
         self._state: dict[str, State | None] = {}
 
@@ -41,4 +45,9 @@ class CommandCheck:
         first = self._rows[0]
         events = [Recorded(row.aggregate_id, row.event_type, row.schema_version, row.data) for row in self._rows]
         return judge(str(first.metadata.get("command_type")), events, self._state, first.command_id,
-                     format_instant(first.effective_at), format_instant(first.recorded_at))  # fmt: skip
+                     format_instant(first.effective_at), format_instant(first.recorded_at),
+                     self._original)  # fmt: skip
+
+    def _original(self, command_id: str) -> Original | None:
+        first = event_id_of(UUID(command_id), 0)
+        return originals.find(self._conn, [first]).get(first)

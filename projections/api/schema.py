@@ -39,7 +39,7 @@ class TransactionLine(s.Serializer[Any]):
     event_id = s.UUIDField()
     position = s.IntegerField()
     version = s.IntegerField()
-    kind = s.CharField(help_text="deposit, withdrawal, transfer_in, transfer_out or capture")
+    kind = s.CharField(help_text="deposit, withdrawal, transfer_in, transfer_out, capture or reversal")
     amount = s.CharField(help_text="signed: what the balance changed by")
     balance = s.CharField(help_text="after this line")
     currency = s.CharField()
@@ -60,6 +60,7 @@ class TransactionsAnswer(s.Serializer[Any]):
 class TransferEvent(s.Serializer[Any]):
     event_id = s.UUIDField()
     type = s.CharField()
+    code = s.CharField(required=False, help_text="why a transfer in steps failed")
 
 
 class TransferAnswer(s.Serializer[Any]):

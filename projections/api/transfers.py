@@ -12,7 +12,7 @@ from ledger.api import fields, parameters, waiting
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import query, read
 from ledger.api.waiting import MIN_POSITION
-from ledger.domain.errors import Unknown
+from ledger.domain.errors import TransferNotFound
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.errors import NotYet
@@ -32,10 +32,6 @@ _LIST_PARAMETERS = [
     query("status", {"type": "string", "enum": list(STATUSES)}, "only those that stand so"),
     MIN_POSITION,
 ]
-
-
-class TransferNotFound(Unknown):
-    code = "transfer_not_found"
 
 
 class TransfersView(ApiView):

@@ -33,12 +33,14 @@ function show(element, job) {
   if (seconds > 1) put(element, "rate", `${integer(Math.round(job.done / seconds))} / s`);
   element.dataset.state = job.state;
   put(element, "error", job.error);
+  element.dispatchEvent(new CustomEvent("progress", { detail: job }));
 }
 
 export function follow(element) {
   const url = new URL(`/ws/jobs/${element.dataset.job}`, window.location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(url);
+  socket.onopen = () => { element.dataset.following = "yes"; };
   let last = null;
   socket.onmessage = (message) => {
     const frame = JSON.parse(message.data);

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -14,10 +13,10 @@ import pytest
 from ledger.domain.commands import Deposit, Withdraw
 from ledger.engine import batching
 from ledger.engine.batching import Batcher
-from ledger.engine.execute import execute
-from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import Overloaded, StoreUnavailable
 from tests.api_world import new_id
+from tests.gate import Gate
 from tests.ledger_world import history, new_account, rows, submission, table_sizes
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -29,24 +28,6 @@ def batcher(database: None) -> Iterator[Batcher]:
     made = Batcher()
     yield made
     made.close()
-
-
-class Gate:
-    """Stands in front of the engine: counts its calls and, while closed, keeps the writer in one."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sizes: list[int] = []
-        self.entered = threading.Event()
-        self.opened = threading.Event()
-        monkeypatch.setattr(batching, "execute", self._execute)
-
-    def _execute(self, submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
-        self.sizes.append(len(submissions))
-        self.entered.set()
-        assert self.opened.wait(30)
-        if any(s.actor == "poison" for s in submissions):
-            raise RuntimeError("a defect")
-        return execute(submissions, **options)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from ledger.domain.commands import CreateAccount, Deposit, Transfer, Withdraw
 from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
+from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import TooLate
 from ledger.store import event_store
@@ -219,7 +220,7 @@ def test_batches_that_meet_on_the_same_accounts_do_not_deadlock() -> None:
 def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> None:
     account_id = new_account(0)
     snapshot = event_store.read([account_id])
-    plan = Plan(snapshot, atomic=False)
+    plan = Plan(snapshot, Sealer([], snapshot.heads, dry_run=True), atomic=False)
     plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
     before = table_sizes()
     with pytest.raises(TooLate):

@@ -109,15 +109,37 @@ def check_unchanged_verifier(bundle: Path, *arguments: str) -> subprocess.Comple
     return subprocess.run([sys.executable, script, str(bundle), *arguments], capture_output=True, text=True)
 
 
+# Every byte of these, and some of the rest, whose length is the only difference.
+WHOLE = ("key", "checkpoint", "events/", "proofs/")
+STRIDE = 101
+
+
+def places(bundle: Path) -> set[int]:
+    """Return which bytes of an archive to flip: some of every file, all of some, all between and after them."""
+    size = bundle.stat().st_size
+    chosen, between = set(range(0, size, STRIDE)), set(range(size))
+    with zipfile.ZipFile(bundle) as archive:
+        for info in archive.infolist():
+            start = info.header_offset + len(info.FileHeader())
+            content = range(start, start + info.file_size)
+            between -= set(content)
+            chosen |= set(content if info.filename.startswith(WHOLE) else [*content[:1], *content[-1:]])
+    return chosen | between
+
+
+@pytest.mark.timeout(300)  # some ten thousand times
 def test_any_flipped_byte_of_the_archive_is_noticed(tmp_path: Path) -> None:
     small_history()
     bundle = export(tmp_path, "--events", str(rows("SELECT event_id FROM journal WHERE position = 5")[0][0]))
-    whole = bundle.read_bytes()
-    for place in range(0, len(whole), 97):
-        bundle.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        # What is wrong comes as one of these; the command turns each into BROKEN and exit 1.
-        with pytest.raises((verify_evidence.Broken, *verify_evidence.UNREADABLE)):
-            verify_evidence.check_bundle(bundle, key(), rules=False)
+    whole, known, flipped = bundle.read_bytes(), key(), tmp_path / "flipped.zip"
+    verify_evidence.check_bundle(bundle, known, rules=False)
+    for place in sorted(places(bundle)):
+        bit = 1 << place % 8
+        flipped.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        for believed in (known, None):  # also when the bundle's own key is all there is
+            # What is wrong comes as one of these; the command turns each into BROKEN and exit 1.
+            with pytest.raises((verify_evidence.Broken, *verify_evidence.UNREADABLE)):
+                verify_evidence.check_bundle(flipped, believed, rules=False)
 
 
 def test_evidence_of_another_key_is_refused(tmp_path: Path) -> None:

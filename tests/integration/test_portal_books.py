@@ -21,6 +21,7 @@ from ledger.domain.instants import format_instant, parse_instant
 from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
 from ledger.models import Event
+from projections.models import Transaction
 from tests.past_world import applied, text
 from tests.portal_world import BAKERY, MILL, signed_in, town
 from tests.read_world import submit
@@ -57,7 +58,8 @@ def opened() -> Any:
 
 
 def event(description: str, account_id: str = MILL) -> Event:
-    return Event.objects.get(aggregate_id=account_id, data__description=description)
+    line = Transaction.objects.get(account_id=account_id, description=description)
+    return Event.objects.get(pk=line.event_id)
 
 
 def balances(client: Client, **parameters: Any) -> dict[str, str]:

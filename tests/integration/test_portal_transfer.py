@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from chronicle.roles import Role
-from ledger.domain.commands import CaptureHold, PlaceHold
+from ledger.domain.commands import CaptureHold, FailTransfer, PlaceHold, StartTransfer
 from ledger.models import Event, JournalEntry
 from projections.models import Transfer
 from tests.past_world import applied, text
@@ -27,6 +27,9 @@ def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack
         submit(PlaceHold(BAKERY, Decimal(100), "Oven"))
         hold_id = str(Event.objects.get(event_type="FundsHeld").data["hold_id"])
         submit(CaptureHold(BAKERY, hold_id, Decimal(60), "Half an oven"))
+        submit(StartTransfer(BAKERY, MILL, Decimal(10), "Sacks"))
+        started = Event.objects.get(event_type="TransferStarted").data["transfer_id"]
+        submit(FailTransfer(started, BAKERY, "account_frozen", "the mill is frozen"))
         applied()
         yield
 
@@ -58,16 +61,30 @@ def test_what_takes_several_commands_has_several_steps_and_the_time_between(audi
     hold = Transfer.objects.get(kind="hold")
     context = auditor.get(page(Transfer, "change", hold.pk)).context
     assert [[event["part"] for event in step.events] for step in context["steps"]] == [["reserved"], ["taken"]]
-    placed, captured = (Event.objects.get(event_type=name).recorded_at for name in ("FundsHeld", "HoldCaptured"))
+    placed, captured = (
+        Event.objects.get(event_type=name, data__hold_id=hold.pk).recorded_at for name in ("FundsHeld", "HoldCaptured")
+    )
     assert context["steps"][1].after == captured - placed
     assert context["took_ms"] == round((captured - placed).total_seconds() * 1000)
     assert "moved 60.00 USD" in " ".join(text(auditor, page(Transfer, "change", hold.pk)).split())
 
 
+def test_a_transfer_that_failed_shows_why_and_what_set_its_money_free(auditor: Client) -> None:
+    failed = Transfer.objects.get(description="Sacks")
+    context = auditor.get(page(Transfer, "change", failed.pk)).context
+    assert [step.is_compensation for step in context["steps"]] == [False, True]
+    assert [event["part"] for event in context["steps"][1].events] == ["set free", "failed"]
+    shown = text(auditor, page(Transfer, "change", failed.pk))
+    assert "It failed: the mill is frozen" in shown
+    assert "compensation" in shown
+
+
 def test_each_event_leads_to_itself_and_to_its_account_at_that_moment(auditor: Client) -> None:
     transfer = Transfer.objects.get(description="Grinding")
     shown = auditor.get(page(Transfer, "change", transfer.pk)).content.decode()
-    for event in Event.objects.filter(data__description="Grinding"):
+    events = Event.objects.filter(data__transfer_id=transfer.pk)
+    assert len(events) == 2
+    for event in events:
         assert f"/admin/ledger/event/{event.pk}/change/" in shown
         assert f"/admin/projections/account/{event.aggregate_id}/time-travel/?version={event.version}" in shown
 

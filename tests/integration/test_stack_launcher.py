@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 
 # Whole systems are started, some twice, on a machine that may be doing other things.
 pytestmark = pytest.mark.timeout(600)
-SERVICES = {"postgres", "nats", "relay", "projector", "holds", "web"}
+SERVICES = {"postgres", "nats", "relay", "projector", "sagas", "holds", "web"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Fo
     with folder.start() as launched:
         launched.wait_until_ready()
         assert set(folder.running()) == SERVICES
-        for name in ("relay", "projector", "holds", "nats", "postgres", "web"):
+        for name in ("relay", "projector", "sagas", "holds", "nats", "postgres", "web"):
             # What depended on the one before may be between two starts itself.
             wait_for(lambda name=name: name in folder.running(), f"a running {name}; see {launched.log}")  # type: ignore[misc]
             victim = folder.running()[name]
@@ -146,7 +146,7 @@ def test_servers_that_are_given_are_not_brought_along(folder: Folder, stack: Ser
     given = {name: value for name, value in stack.environment().items() if name.endswith("_URL")}
     with folder.start(**given) as launched:
         launched.wait_until_ready()
-        assert set(folder.running()) == {"relay", "projector", "holds", "web"}
+        assert set(folder.running()) == {"relay", "projector", "sagas", "holds", "web"}
         assert not (folder.path / "postgres").exists()
         assert launched.stop() == 0
         assert_stopped(launched)

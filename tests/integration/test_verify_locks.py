@@ -92,10 +92,20 @@ def test_a_role_that_owns_a_table_is_noticed(owner: psycopg.Connection) -> None:
     assert problems() == []
 
 
-def test_a_relay_does_not_start_while_the_role_may_change_history(owner: psycopg.Connection) -> None:
+MANAGE = [sys.executable, str(REPOSITORY / "manage.py")]
+PROCESSES = {
+    "relay": [*MANAGE, "relay_events"],
+    "projector": [*MANAGE, "run_projections"],
+    "worker for holds": [*MANAGE, "expire_holds"],
+    "web": [sys.executable, "-m", "daphne", "--port", "0", "--bind", "127.0.0.1", "chronicle.asgi:application"],
+}
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_no_process_starts_while_the_role_may_change_history(owner: psycopg.Connection, process: str) -> None:
     owner.execute("GRANT DELETE ON journal TO chronicle_app")
     try:
-        command = [sys.executable, str(REPOSITORY / "manage.py"), "relay_events"]
+        command = PROCESSES[process]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     finally:
         owner.execute("REVOKE DELETE ON journal FROM chronicle_app")

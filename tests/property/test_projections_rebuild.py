@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.commands import Command, CreateAccount, Deposit, PlaceHold, Transfer, Withdraw
+from ledger.domain.commands import Command, CreateAccount, Deposit, EraseSubject, PlaceHold, Transfer, Withdraw
+from ledger.engine.erasure import account_of
+from ledger.subjects import keys
 from projections import rebuild, turn
 from projections.connection import read_model_connection
 from projections.lag import LagWindow
@@ -26,6 +28,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
               st.sampled_from(["USD", "JPY", "BHD"]), st.integers(0, 1000).map(Decimal)),
     st.builds(Deposit, st.sampled_from(IDS), amounts, texts),
     st.builds(Withdraw, st.sampled_from(IDS), amounts, texts),
+    st.builds(EraseSubject, st.sampled_from(IDS), st.just("on request")),
     st.builds(PlaceHold, st.sampled_from(IDS), amounts, texts),
     st.builds(Transfer, st.sampled_from(IDS), st.sampled_from(IDS), amounts, texts),
 )  # fmt: skip
@@ -38,9 +41,10 @@ commands: st.SearchStrategy[Command] = st.one_of(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(history=st.lists(st.lists(commands, min_size=1, max_size=12), min_size=1, max_size=5), batch=st.integers(1, 9))
+@given(history=st.lists(st.lists(commands, min_size=1, max_size=12), min_size=1, max_size=5), batch=st.integers(1, 9),
+       are_keys_destroyed=st.booleans())  # fmt: skip
 def test_every_projection_built_live_equals_the_same_one_rebuilt(
-    clean_stores: None, stack: Servers, history: list[list[Command]], batch: int
+    clean_stores: None, stack: Servers, history: list[list[Command]], batch: int, are_keys_destroyed: bool
 ) -> None:
     empty_everything(stack)
     with pytest.MonkeyPatch.context() as patch, read_model_connection() as connection:
@@ -52,6 +56,10 @@ def test_every_projection_built_live_equals_the_same_one_rebuilt(
             order_everything()
             live.catch_up()
     assert_read_model_is_right()
+    if are_keys_destroyed:  # what was opened live can then not be opened any more, and must not be there
+        for account_id in IDS:
+            if keys.keys_of(account_id):
+                keys.destroy(account_id, account_of(account_id).erasures)
     with read_model_connection() as connection:
         for projection in registry():
             rebuild.build(connection, projection, lambda *_: None)

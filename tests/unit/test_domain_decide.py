@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from ledger.domain.account import CLOSED, FROZEN, Account, evolve
+from ledger.domain.account import CLOSED, ERASED, FROZEN, Account, evolve
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
     FreezeAccount,
@@ -36,11 +38,12 @@ from ledger.domain.events import (
     MoneyDeposited,
     MoneyWithdrawn,
     OverdraftLimitChanged,
+    SubjectErased,
     from_data,
     to_data,
 )
 from ledger.domain.instants import format_instant
-from tests.domain_books import LATER, OPENED, account, events_of, refusal_of
+from tests.domain_books import BOOKS, LATER, OPENED, account, events_of, refusal_of
 
 
 def test_create_account_without_money_is_one_event() -> None:
@@ -126,10 +129,15 @@ def test_exchange_is_two_legs_with_the_rate_on_record() -> None:
     assert bought == MoneyDeposited(300, "JPY", "exchange:JPY", "trip", "c-1", "0.00666666666667")
 
 
-def test_an_event_of_schema_version_1_is_read_as_one_of_version_2() -> None:
+def test_an_event_of_an_older_schema_version_is_read_as_one_of_the_newest() -> None:
     stored = {"amount_minor": 5, "currency": "USD", "counter_account": "x", "description": "", "transfer_id": None}
     assert from_data("MoneyDeposited", stored, 1) == MoneyDeposited(5, "USD", "x", "")
     assert "exchange_rate" not in stored, "what is stored is never touched"
+    second = {**stored, "exchange_rate": "1.5"}
+    assert from_data("MoneyWithdrawn", second, 2) == MoneyWithdrawn(5, "USD", "x", "", None, "1.5")
+    captured = {"hold_id": "h", "amount_minor": 5, "released_minor": 0, "currency": "USD", "counter_account": "x",
+                "description": ""}  # fmt: skip
+    assert from_data("HoldCaptured", captured, 1) == HoldCaptured("h", 5, 0, "USD", "x", "", None)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +187,13 @@ def test_evolve_follows_an_accounts_standing() -> None:
 def test_evolve_never_refuses_what_has_happened() -> None:
     overdrawn = evolve(account(0), MoneyWithdrawn(1, "USD", "x", ""), OPENED)
     assert overdrawn.balance_minor == -1
+
+
+@pytest.mark.parametrize("id_", ["ann", "gone", "cold"])
+def test_a_subject_is_erased_whatever_the_accounts_standing(id_: str) -> None:
+    ((_, event),) = events_of(EraseSubject(id_, "request 17"))
+    assert event == SubjectErased(0, "request 17")
+    before = BOOKS[id_]
+    assert before is not None
+    after = evolve(before, SubjectErased(0, "request 17"), OPENED)
+    assert after == replace(before, owner_name=ERASED, erasures=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,11 +11,15 @@ import pytest
 
 from ledger.domain import commands as c
 from ledger.domain.account import Account, evolve
+from ledger.domain.aggregates import State
 from ledger.domain.decide import Context, Decided, decide
-from ledger.domain.events import LOG_KEYS, to_data
+from ledger.domain.events import LOG_KEYS, MoneyDeposited, MoneyWithdrawn, to_data
 from ledger.domain.instants import format_instant
 from ledger.domain.judge import _COMMAND_OF, Recorded, judge
 from ledger.domain.log_keys import LogKeys
+from ledger.domain.original import Original, OriginalLeg
+from ledger.domain.reversal import Reversal
+from ledger.domain.transfer import Transfer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = "6a5b0b62-7f0e-4d4b-9d1c-3a5e0e3f3c11"
@@ -37,7 +42,24 @@ def context(now: datetime = NOW) -> Context:
     return Context(ID, now, now)
 
 
-CASES: dict[c.Command, dict[str, Account | None]] = {
+RENT = Original("o-1", (
+    OriginalLeg("e-0", "a", MoneyWithdrawn(700, "USD", "b", "rent", "t-1")),
+    OriginalLeg("e-1", "b", MoneyDeposited(700, "USD", "a", "rent", "t-1")),
+))  # fmt: skip
+
+
+def take_back(amount: Decimal | None, *, force: bool = False) -> c.Reverse:
+    return c.Reverse("mistaken", command_id="o-1", amount=amount, force=force, original=RENT)
+
+
+STARTED = Transfer("a", "b", 700, "USD", "rent")
+
+
+def reserved() -> Account:
+    return account(held_minor=700, holds={"transfer:t-1": {"amount_minor": 700, "expires_at": None}})
+
+
+CASES: dict[c.Command, dict[str, State | None]] = {
     c.CreateAccount("a", "Ann", "USD", Decimal("1.50")): {"a": None},
     c.CreateAccount("a", "Ann", "JPY"): {"a": None},
     c.Deposit("a", Decimal("0.10"), "pay"): {"a": account()},
@@ -57,6 +79,13 @@ CASES: dict[c.Command, dict[str, Account | None]] = {
     c.CaptureHold("a", ID): {"a": with_hold(None)},
     c.ReleaseHold("a", ID, "cancelled"): {"a": with_hold(None)},
     c.ExpireHold("a", ID): {"a": with_hold(NOW - timedelta(minutes=1))},
+    c.StartTransfer("a", "b", Decimal(7), "rent"): {"a": account(), "b": account()},
+    c.SettleTransfer("t-1", "a", "b"): {"a": reserved(), "b": account(), "transfer:t-1": STARTED},
+    c.FailTransfer("t-1", "a", "account_frozen", "account b is frozen"): {"a": reserved(), "transfer:t-1": STARTED},
+    take_back(None): {"a": account(), "b": account(), "reversal:o-1": None},
+    take_back(Decimal("0.07")): {"a": account(), "b": account(), "reversal:o-1": Reversal("USD", 700, 690)},
+    take_back(Decimal(1), force=True): {"a": account(), "b": account(balance_minor=0), "reversal:o-1": None},
+    c.EraseSubject("a", "request 17"): {"a": account(status="closed", erasures=1)},
     c.RotateLogKey("log+2", "log+3", "signed by both"): {LOG_KEYS: LogKeys(("log+1", "log+2"))},
 }  # fmt: skip
 
@@ -65,8 +94,10 @@ def recorded(decided: list[Decided]) -> list[Recorded]:
     return [Recorded(d.aggregate_id, type(d.event).__name__, d.event.schema_version, to_data(d.event)) for d in decided]
 
 
-def judged(command: c.Command, events: list[Recorded], state: dict[str, Account | None]) -> str | None:
-    return judge(c.type_of[type(command)], events, state, ID, format_instant(NOW), format_instant(NOW))
+def judged(command: c.Command, events: list[Recorded], state: Mapping[str, State | None],
+           originals: Mapping[str, Original] = {"o-1": RENT}) -> str | None:  # fmt: skip
+    instants = (format_instant(NOW), format_instant(NOW))
+    return judge(c.type_of[type(command)], events, state, ID, *instants, originals.get)
 
 
 @pytest.mark.parametrize("command", CASES, ids=lambda command: type(command).__name__)
@@ -92,6 +123,41 @@ def test_a_transfer_that_arrives_as_more_than_it_left_is_judged_illegal() -> Non
     command, state = c.Transfer("a", "b", Decimal(7)), {"a": account(), "b": account()}
     out, into = recorded(decide(command, state, context()))
     assert "leads to" in (judged(command, [out, replace(into, data={**into.data, "amount_minor": 701})], state) or "")
+
+
+def test_a_reversal_of_what_does_not_exist_is_judged_illegal() -> None:
+    command = take_back(None)
+    events = recorded(decide(command, CASES[command], context()))
+    assert (judged(command, events, CASES[command], originals={}) or "").startswith("original_not_found")
+
+
+def test_reversals_that_add_up_to_more_than_the_original_are_judged_illegal() -> None:
+    command = take_back(Decimal("0.07"))
+    events = recorded(decide(command, CASES[command], context()))
+    spent = {**CASES[command], "reversal:o-1": Reversal("USD", 700, 694)}
+    assert (judged(command, events, spent) or "").startswith("reversal_exceeded")
+
+
+def test_a_reversal_that_names_other_events_than_the_originals_is_judged_illegal() -> None:
+    command = take_back(None)
+    back, out, counted = recorded(decide(command, CASES[command], context()))
+    named = replace(out, data={**out.data, "reverses": "e-7"})
+    assert "leads to" in (judged(command, [back, named, counted], CASES[command]) or "")
+
+
+def test_a_transfer_that_is_settled_twice_or_elsewhere_is_judged_illegal() -> None:
+    command = c.SettleTransfer("t-1", "a", "b")
+    events = recorded(decide(command, CASES[command], context()))
+    done = {**CASES[command], "transfer:t-1": replace(STARTED, status="completed")}
+    assert (judged(command, events, done) or "").startswith("transfer_ended")
+    elsewhere = {**CASES[command], "transfer:t-1": replace(STARTED, to_account_id="d")}
+    assert "no command of this ledger" in (judged(command, events, elsewhere) or "")
+
+
+def test_what_a_started_transfers_target_was_like_is_not_judged_with_its_start() -> None:
+    command = c.StartTransfer("a", "b", Decimal(7), "rent")
+    events = recorded(decide(command, CASES[command], context()))
+    assert judged(command, events, {"a": account(), f"transfer:{ID}": None}) is None
 
 
 def test_what_no_command_leads_to_is_judged_illegal() -> None:

@@ -13,15 +13,20 @@ from ledger.domain.commands import (
     Command,
     CreateAccount,
     Deposit,
+    EraseSubject,
     Exchange,
     ExpireHold,
+    FailTransfer,
     FreezeAccount,
     Leg,
     MultiTransfer,
     PlaceHold,
     ReleaseHold,
+    Reverse,
     RotateLogKey,
     SetOverdraftLimit,
+    SettleTransfer,
+    StartTransfer,
     Transfer,
     UnfreezeAccount,
     Withdraw,
@@ -30,7 +35,16 @@ from ledger.domain.commands import (
 from ledger.domain.events import (
     EVENT_TYPES,
 )
-from tests.domain_books import NOW, refusal_of
+from ledger.domain.original import Original
+from tests.domain_books import NOW, deposited, original, refusal_of, withdrawn
+
+SOLD_FOR_YEN = original(withdrawn("gone"), deposited("yen", currency="JPY"))
+SPLIT = original(withdrawn("gone"), deposited("ann", 2_000), deposited("bob", 3_000))
+
+
+def reversing(what: Original, amount: Decimal | None = None, *, force: bool = False) -> Reverse:
+    return Reverse("why", command_id=what.command_id, amount=amount, force=force, original=what)
+
 
 # In order of precedence: each row breaks its own rule and, where it can, every rule further down.
 REFUSALS = [
@@ -88,6 +102,7 @@ REFUSALS = [
     (ReleaseHold("held", "h-9"), NOW, "hold_not_found"),
     (ExpireHold("held", "h-1"), NOW, "hold_not_expired"),
     (ExpireHold("soon", "h-3"), NOW, "hold_not_expired"),
+    (EraseSubject("new", "request 17"), NOW, "account_not_found"),
     (MultiTransfer((Leg("ann", Decimal(1)),), (Leg("ann", Decimal(1)),)), NOW, "same_account"),
     (MultiTransfer((Leg("new", Decimal(0)),), (Leg("bob", Decimal(1)),)), NOW, "account_not_found"),
     (MultiTransfer((Leg("ann", Decimal(0)),), (Leg("gone", Decimal(1)),)), NOW, "amount_not_positive"),
@@ -104,6 +119,48 @@ REFUSALS = [
     (Deposit("full", Decimal("0.01")), NOW, "balance_too_large"),
     (RotateLogKey("log+1", "log+3", ""), NOW, "invalid_succession"),
     (RotateLogKey("log+2", "log+1", ""), NOW, "invalid_succession"),
+    (Reverse("why", command_id="o-1", amount=Decimal(0)), NOW, "original_not_found"),
+    (reversing(original(), Decimal(0)), NOW, "nothing_to_reverse"),
+    (reversing(original(deposited("gone", reverses="e-9")), Decimal(0)), NOW, "reversal_of_reversal"),
+    (reversing(original(deposited("gone")), Decimal(0)), NOW, "amount_not_positive"),
+    (reversing(original(deposited("gone")), Decimal("1e20")), NOW, "amount_too_large"),
+    (reversing(original(deposited("gone")), Decimal("0.001")), NOW, "too_many_decimals"),
+    (reversing(SOLD_FOR_YEN, Decimal(1)), NOW, "part_not_reversible"),
+    (reversing(SPLIT, Decimal(1)), NOW, "part_not_reversible"),
+    (reversing(original(withdrawn("cold"), deposited("gone"))), NOW - timedelta(days=9), "account_frozen"),
+    (reversing(original(withdrawn("gone"), deposited("cold"))), NOW - timedelta(days=9), "account_closed"),
+    (reversing(original(deposited("bob"), command_id="done")), NOW - timedelta(days=9), "effective_before_opening"),
+    (reversing(original(deposited("bob"), command_id="done")), NOW, "already_reversed"),
+    (reversing(original(deposited("bob"), command_id="part"), Decimal("30.01")), NOW, "reversal_exceeded"),
+    (reversing(original(withdrawn("full"), deposited("bob"))), NOW, "insufficient_funds"),
+    (reversing(original(withdrawn("full"), deposited("ann"))), NOW, "balance_too_large"),
+    (reversing(original(deposited("held", 6_001))), NOW, "insufficient_funds"),
+    (reversing(original(deposited("deepest", 2)), force=True), NOW, "balance_too_large"),
+    (StartTransfer("new", "new", Decimal(0)), NOW, "same_account"),
+    (StartTransfer("new", "gone", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("gone", "new", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("transfer:t-1", "gone", Decimal(0)), NOW, "account_not_found"),
+    (StartTransfer("cold", "gone", Decimal(0)), NOW, "amount_not_positive"),
+    (StartTransfer("cold", "gone", Decimal("0.001")), NOW, "too_many_decimals"),
+    (StartTransfer("gone", "cold", Decimal(1_000)), NOW, "account_closed"),
+    (StartTransfer("many", "cold", Decimal(1_000)), NOW, "account_frozen"),
+    (StartTransfer("many", "yen", Decimal(1_000)), NOW - timedelta(days=9), "effective_before_opening"),
+    (StartTransfer("many", "yen", Decimal(1_000)), NOW, "currency_mismatch"),
+    (StartTransfer("many", "bob", Decimal(1_000)), NOW, "too_many_holds"),
+    (StartTransfer("held", "full", Decimal("60.01")), NOW, "insufficient_funds"),
+    (SettleTransfer("t-0", "saga", "gone"), NOW, "transfer_not_found"),
+    (SettleTransfer("t-done", "saga", "gone"), NOW, "transfer_ended"),
+    (SettleTransfer("t-iced", "cold", "gone"), NOW, "account_frozen"),
+    (SettleTransfer("t-gone", "saga", "gone"), NOW, "account_closed"),
+    (SettleTransfer("t-cold", "saga", "cold"), NOW, "account_frozen"),
+    (SettleTransfer("t-full", "saga", "full"), NOW, "balance_too_large"),
+    (FailTransfer("t-0", "saga", "account_frozen", ""), NOW, "transfer_not_found"),
+    (FailTransfer("t-lost", "saga", "account_frozen", ""), NOW, "transfer_ended"),
+    (CaptureHold("saga", "transfer:t-1", Decimal(0)), NOW, "amount_not_positive"),
+    (CaptureHold("saga", "transfer:t-1", Decimal(50)), NOW, "hold_of_transfer"),
+    (ReleaseHold("saga", "transfer:t-1"), NOW, "hold_of_transfer"),
+    (ExpireHold("saga", "transfer:t-1"), NOW, "hold_not_expired"),
+    (CloseAccount("saga"), NOW, "account_not_empty"),
 ]
 
 
@@ -116,4 +173,4 @@ def test_every_command_has_a_name_a_rule_and_a_refusal_in_the_table() -> None:
     from ledger.domain.decide import _RULES
 
     assert set(type_of) == set(_RULES) == {type(command) for command, _, _ in REFUSALS}
-    assert len(EVENT_TYPES) == 11
+    assert len(EVENT_TYPES) == 16

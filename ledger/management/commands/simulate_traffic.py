@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from decimal import Decimal
 from typing import Any
 
@@ -18,9 +18,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ledger.bus.nudge import nudge
 from ledger.domain.commands import Command as LedgerCommand
-from ledger.domain.commands import CreateAccount, Deposit, Transfer, Withdraw
+from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Transfer, Withdraw
 from ledger.engine.execute import execute
-from ledger.engine.submission import Outcome, Rejected, Submission
+from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 
 ACTOR = "simulate_traffic"
 OWNERS = ("Bakery", "Bookshop", "Brewery", "Carpenter", "Cinema", "Dairy", "Ferry", "Florist", "Foundry", "Library",
@@ -28,6 +28,8 @@ OWNERS = ("Bakery", "Bookshop", "Brewery", "Carpenter", "Cinema", "Dairy", "Ferr
           "Winery")  # fmt: skip
 CURRENCIES = ("USD", "USD", "USD", "EUR", "EUR", "JPY")
 DESCRIPTIONS = ("Invoice", "Rent", "Salaries", "Supplies", "Repairs", "Insurance", "Energy", "Subscription")
+_MISTAKABLE = (Deposit, Transfer, Withdraw)
+_reversible: deque[str] = deque(maxlen=100)  # the ids of what was done last, for somebody to take back
 # As fast as asked, but never more commands than this waiting in one call.
 PER_CALL_MAX = 100
 
@@ -86,15 +88,22 @@ def _next(accounts: list[CreateAccount]) -> LedgerCommand:
     amount, description = Decimal(random.randint(1, 400)), random.choice(DESCRIPTIONS)  # noqa: S311
     peers = [a for a in accounts if a.currency == account.currency and a is not account]
     kind = random.random()  # noqa: S311
+    if kind < 0.02 and _reversible:
+        return Reverse("Sent by mistake", command_id=_reversible.pop())
     if kind < 0.6 and peers:
-        return Transfer(account.account_id, random.choice(peers).account_id, amount, description)  # noqa: S311
+        moving = StartTransfer if kind < 0.1 else Transfer
+        return moving(account.account_id, random.choice(peers).account_id, amount, description)  # noqa: S311
     if kind < 0.85:
         return Deposit(account.account_id, amount, description)
     return Withdraw(account.account_id, amount * 2, description)
 
 
 def _run(commands: list[LedgerCommand]) -> list[Outcome]:
-    return execute([Submission(command, actor=ACTOR) for command in commands], on_commit=nudge)
+    submissions = [Submission(command, actor=ACTOR) for command in commands]
+    outcomes = execute(submissions, on_commit=nudge)
+    done = zip(commands, outcomes, strict=True)
+    _reversible.extend(str(o.command_id) for c, o in done if isinstance(o, Accepted) and isinstance(c, _MISTAKABLE))
+    return outcomes
 
 
 def _result(outcome: Outcome) -> str:

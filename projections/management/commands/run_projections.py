@@ -19,6 +19,8 @@ class Command(BaseCommand):
     help = "Applies the journal's events to the read models."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # What is read could have been changed if the locks on history were off: see ledger.checks.
+        self.check(databases=["event_store"])
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS)
         run_until_stopped(run_projections)

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("projections", "0004_holds"),
+        ("projections", "0003_books"),
     ]
 
     operations = [

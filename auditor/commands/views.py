@@ -1,0 +1,158 @@
+"""The pages /admin/commands/…: choose, fill in, confirm, and see it arrive.
+
+Nothing is executed without a confirmation, and what is confirmed carries an idempotency key: sent twice, by a
+double click or from a page that was come back to, it takes effect once and is answered the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from auditor import access_log
+from auditor.commands import offers
+from auditor.commands.draft import Draft, InvalidDraft, opened
+from auditor.commands.result import result_of
+from auditor.pages import only, render
+from auditor.permissions import may_command
+from ledger.api.submissions import FORMS, submission_of
+from ledger.domain import currencies
+from ledger.engine import batching
+from ledger.engine.submission import Accepted, Rejected
+from ledger.errors import LedgerError
+from projections import selectors
+
+_ACCOUNT_FIELDS = ("account_id", "from_account_id", "to_account_id")
+Problems = Mapping[str, LedgerError]
+
+
+@only(may_command)
+@require_safe
+def choose(request: HttpRequest) -> HttpResponse:
+    """List the commands there are."""
+    listed = [(type_, icon, offers.title_of(type_), offers.meaning_of(type_)) for type_, icon in offers.OFFERS.items()]
+    return render(request, "auditor/commands.html", "Commands", offers=listed)
+
+
+@only(may_command)
+@require_http_methods(["GET", "HEAD", "POST"])
+def command(request: HttpRequest, command_type: str) -> HttpResponse:
+    """Fill a command in. What is well-formed goes on to the confirmation; nothing is executed here."""
+    if command_type not in offers.OFFERS:
+        raise Http404
+    if request.method == "POST":
+        given = offers.given_by(command_type, request.POST)
+        problems = offers.problems_of(command_type, given)
+        return _form(request, command_type, given, problems) if problems else _to_confirm(request, command_type, given)
+    if "draft" in request.GET:
+        try:
+            draft = opened(request.GET["draft"], request.user, command_type)
+        except InvalidDraft as error:
+            return _invalid(request, command_type, error)
+        return _form(request, command_type, draft.given, {})
+    # An account's page leads here with its id.
+    return _form(request, command_type, offers.given_by(command_type, request.GET), {})
+
+
+@only(may_command)
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm(request: HttpRequest, command_type: str) -> HttpResponse:
+    """Show what would be done, and do it when that is confirmed."""
+    if command_type not in offers.OFFERS:
+        raise Http404
+    try:
+        draft = opened(request.GET.get("draft", ""), request.user, command_type)
+    except InvalidDraft as error:
+        return _invalid(request, command_type, error)
+    return _execute(request, draft) if request.method == "POST" else _confirmation(request, draft)
+
+
+def _to_confirm(request: HttpRequest, command_type: str, given: offers.Given) -> HttpResponse:
+    draft = Draft.new(command_type, given).signed_for(request.user)
+    return redirect(f"{reverse('admin:command-confirm', args=[command_type])}?{urlencode({'draft': draft})}")
+
+
+def _form(request: HttpRequest, command_type: str, given: offers.Given, problems: Problems) -> HttpResponse:
+    context: dict[str, Any] = {
+        "command_type": command_type,
+        "meaning": offers.meaning_of(command_type),
+        "inputs": offers.inputs(command_type, given, problems),
+        "whole": problems.get(""),
+    }
+    # With 200, as Django's own forms: it is a page for a person, and says what is wrong itself.
+    return render(request, "auditor/command_form.html", offers.title_of(command_type), **context)
+
+
+def _confirmation(request: HttpRequest, draft: Draft, problem: LedgerError | None = None) -> HttpResponse:
+    accounts = []
+    for name in _ACCOUNT_FIELDS:
+        if name in draft.given and draft.command_type != "create-account":
+            account_id = draft.given[name]
+            access_log.record(request.user, access_log.ACCOUNT, account_id, request.path)
+            accounts.append((offers.label_of(name), account_id, selectors.account(account_id).row))
+    context: dict[str, Any] = {
+        "command_type": draft.command_type,
+        "meaning": offers.meaning_of(draft.command_type),
+        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items()],
+        "accounts": accounts,
+        "draft": request.GET["draft"],
+        "problem": problem,
+    }
+    return render(request, "auditor/command_confirm.html", f"{offers.title_of(draft.command_type)}: confirm", **context)
+
+
+def _invalid(request: HttpRequest, command_type: str, error: InvalidDraft) -> HttpResponse:
+    problem = f"This confirmation cannot be used: {error}. Fill the form in again."
+    back = reverse("admin:command", args=[command_type])
+    return render(request, "auditor/problem.html", offers.title_of(command_type), 400, problem=problem, back=back)
+
+
+def _execute(request: HttpRequest, draft: Draft) -> HttpResponse:
+    try:
+        submission = submission_of(draft.command_type, dict(draft.given), request.user.get_username(), draft.key)
+        outcome = batching.submit_sync(submission)
+    except LedgerError as error:
+        outcome = Rejected(error)
+    if isinstance(outcome, Accepted):
+        address = reverse("admin:command-result", args=[outcome.command_id])
+        return redirect(f"{address}?again=1" if outcome.replayed else address)
+    refusal = outcome.error
+    if refusal.retryable:
+        # Under the same key, so that trying again cannot do it twice, whatever became of the first attempt.
+        return _confirmation(request, draft, refusal)
+    field = offers.field_of(refusal, draft.given, draft.command_type)
+    return _form(request, draft.command_type, draft.given, {field: refusal})
+
+
+@only(may_command)
+@require_safe
+def result(request: HttpRequest, command_id: UUID) -> HttpResponse:
+    """Show the events of an accepted command, and their arrival in the stream."""
+    found = result_of(command_id)
+    if found is None:
+        raise Http404
+    for event, _ in found.events:
+        access_log.record(request.user, access_log.EVENT, str(event.event_id), request.path)
+    context: dict[str, Any] = {
+        "result": found,
+        "was_done_before": "again" in request.GET,
+        "is_offered": found.command_type in offers.OFFERS and found.command_type in FORMS,
+        "decimals": {code: currencies.decimals_of(code) for code in currencies.codes()},
+    }
+    return render(request, "auditor/command_result.html", f"{offers.title_of(found.command_type)}: done", **context)
+
+
+def urls(wrap: Any) -> list[URLPattern]:
+    return [
+        path("commands/", wrap(choose), name="commands"),
+        path("commands/result/<uuid:command_id>/", wrap(result), name="command-result"),
+        path("commands/<slug:command_type>/", wrap(command), name="command"),
+        path("commands/<slug:command_type>/confirm/", wrap(confirm), name="command-confirm"),
+    ]

@@ -1,0 +1,47 @@
+"""Originals, read from the store: what a reversal is about.
+
+One module for the engine and for verification, so that both take the same command for the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from ledger.domain.original import Original, original_of
+from ledger.store import sql
+from ledger.store.connection import translated
+from ledger.store.recorded import RecordedEvent, event_id_of
+
+
+def find(conn: psycopg.Connection[Any], event_ids: Collection[UUID]) -> dict[UUID, Original]:
+    """Return the commands that these events are of, by event; none for an event that does not exist.
+
+    Shape: two round trips, however many there are.
+    """
+    named = _read(conn, event_ids)
+    ids_of = {event.metadata["command_id"]: _event_ids(event) for event in named.values()}
+    events = named | _read(conn, {id_ for ids in ids_of.values() for id_ in ids} - named.keys())
+    originals = {command_id: _original(command_id, [events[id_] for id_ in ids]) for command_id, ids in ids_of.items()}
+    return {event_id: originals[event.metadata["command_id"]] for event_id, event in named.items()}
+
+
+def _read(conn: psycopg.Connection[Any], event_ids: Collection[UUID]) -> dict[UUID, RecordedEvent]:
+    with translated():
+        rows = conn.execute(sql.READ_EVENTS_BY_ID, (list(event_ids),), binary=True).fetchall()
+    return {row[0]: RecordedEvent(*row) for row in rows}
+
+
+def _event_ids(event: RecordedEvent) -> list[UUID]:
+    """Return the ids of all events of the command that an event is of."""
+    command_id = UUID(event.metadata["command_id"])
+    return [event_id_of(command_id, index) for index in range(event.metadata["command_size"])]
+
+
+def _original(command_id: str, events: Sequence[RecordedEvent]) -> Original:
+    return original_of(
+        command_id, ((str(e.event_id), e.aggregate_id, e.event_type, e.data, e.schema_version) for e in events)
+    )

@@ -1,0 +1,32 @@
+"""A gate in front of the engine, for tests of what happens while it is at work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ledger.engine import batching
+from ledger.engine.execute import execute
+from ledger.engine.submission import Outcome, Submission
+
+
+class Gate:
+    """Stands in front of the engine: counts its calls and, while closed, keeps the writer in one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.defect: Exception = RuntimeError("a defect")
+        monkeypatch.setattr(batching, "execute", self._execute)
+
+    def _execute(self, submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
+        self.sizes.append(len(submissions))
+        self.entered.set()
+        assert self.opened.wait(30)
+        if any(s.actor == "poison" for s in submissions):
+            raise self.defect
+        return execute(submissions, **options)

@@ -1,0 +1,149 @@
+"""`manage.py erase_subject`: who may, what it waits for, and a certificate that holds or is not written."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chronicle.roles import Role
+from ledger.engine import erasure
+from ledger.engine.erasure import erase
+from ledger.evidence import certificate
+from ledger.store import log_key
+from ledger.store.connection import connection
+from ledger.store.merkle import InvalidProof
+from ledger.store.signed_note import InvalidNote, Signer
+from tests.api_world import new_user
+from tests.erasure_world import ABOUT_ANN, in_read_model, signed_texts, texts
+from tests.ledger_world import rows
+from tests.proof_world import sign, tamper
+from tests.read_world import (
+    projector,
+    relay,
+    wait_until_applied,
+)
+from tests.servers import Servers
+
+pytestmark = pytest.mark.usefixtures("clean_stores")
+
+
+def applied() -> None:
+    sign()
+    with projector():
+        wait_until_applied()
+
+
+def run(*arguments: str) -> str:
+    printed = StringIO()
+    call_command("erase_subject", *arguments, stdout=printed)
+    return printed.getvalue()
+
+
+def test_the_command_erases_certifies_and_waits_until_all_is_forgotten(tmp_path: Path, stack: Servers) -> None:
+    texts()
+    admin = new_user(Role.ADMINISTRATOR).get_username()
+    file = tmp_path / "ann.certificate"
+    with relay(), projector():
+        printed = run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(file))
+        assert "the read models have forgotten" in printed
+        again = run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(file))
+        assert "the read models have forgotten" in again
+    assert in_read_model(ABOUT_ANN) == {}
+    stated = certificate.check(file.read_text(), [log_key.load_signer().verifier], log_key.load_signer().name)
+    assert [(e["generation"], e["grounds"], e["actor"]) for e in stated["erasures"]] == [(0, "request 17", admin)]
+    assert [k["generation"] for k in stated["keys_destroyed"]] == [0]
+    assert {e["aggregate_id"] for e in stated["erased"]} == {"ann", "bob", "cid"}, "both sides of what they shared"
+    assert {name for e in stated["erased"] for name in e["fields"]} == {
+        "data.owner_name", "data.description", "data.reason", "state.owner_name",
+    }  # fmt: skip
+    assert stated["not_erased"] == []
+    assert [word for word in ABOUT_ANN if word in file.read_text()] == []
+    assert "ann, " in run("--check", str(file))
+    forged = tmp_path / "forged"
+    forged.write_text(file.read_text().replace("request 17", "request 71"))
+    with pytest.raises(CommandError, match="does not hold"):
+        run("--check", str(forged))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--account", "ann", "--actor", "ADMIN", "--yes"),
+        ("--account", "ann", "--reason", "request 17", "--yes"),
+        ("--account", "ann", "--reason", "request 17", "--actor", "OPERATOR", "--yes"),
+        ("--account", "ann", "--reason", "request 17", "--actor", "nobody", "--yes"),
+        ("--account", "nobody", "--reason", "request 17", "--actor", "ADMIN", "--yes"),
+        ("--account", "ann", "--reason", "request 17", "--actor", "ADMIN"),
+    ],
+)
+def test_who_may_not_or_does_not_confirm_erases_nothing(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts()
+    names = {role.name: new_user(role).get_username() for role in (Role.OPERATOR, Role.ADMINISTRATOR)}
+    given = [{"ADMIN": names["ADMINISTRATOR"], "OPERATOR": names["OPERATOR"]}.get(word, word) for word in arguments]
+    monkeypatch.setattr("builtins.input", lambda _: "bob")
+    with pytest.raises(CommandError) as caught:
+        run(*given)
+    assert caught.value.returncode == 2
+    assert erasure.account_of("ann").erasures == 0
+
+
+def test_without_a_relay_the_key_is_destroyed_and_the_next_run_certifies(tmp_path: Path) -> None:
+    signed_texts()
+    admin = new_user(Role.ADMINISTRATOR).get_username()
+    arguments = ("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--wait", "0",
+                 "--output", str(tmp_path / "certificate"))  # fmt: skip
+    with pytest.raises(CommandError, match="no signed head covers") as caught:
+        run(*arguments)
+    assert caught.value.returncode == 3
+    sign()
+    with pytest.raises(CommandError, match="have not forgotten yet"):
+        run(*arguments)
+    applied()
+    assert "forgotten" in run(*arguments)
+    assert rows("SELECT count(*) FROM events WHERE event_type = 'SubjectErased'") == [(1,)]
+
+
+def _certificate() -> tuple[str, Signer]:
+    signed_texts()
+    erase("ann", "request 17", "admin")
+    head, signer = sign(), log_key.load_signer()
+    with connection() as conn:
+        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), head, signer), signer
+
+
+def test_a_certificate_holds_for_the_logs_key_alone_and_every_proof_in_it_is_checked() -> None:
+    note, signer = _certificate()
+    stated = certificate.check(note, [signer.verifier], signer.name)
+    assert stated["erased"]
+    other = Signer("other.example/log", signer.private_key)
+    with pytest.raises(InvalidNote):
+        certificate.check(note, [other.verifier], other.name)
+    text = note.rpartition("\n\n")[0] + "\n"
+    for proven in (*stated["erased"], *stated["erasure_proofs"]):
+        forged = signer.sign(text.replace(proven["hash"], "00" * 32))
+        with pytest.raises(InvalidProof):
+            certificate.check(forged, [signer.verifier], signer.name)
+
+
+def test_no_certificate_is_written_while_a_key_stands_or_an_event_is_altered(
+    monkeypatch: pytest.MonkeyPatch, stack: Servers
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
+        with pytest.raises(certificate.NotCertifiable, match="not destroyed"):
+            _certificate()
+    tamper(stack, "UPDATE events SET data = jsonb_set(data, '{reason}', '\"x\"') WHERE event_type = 'AccountFrozen'")
+    with pytest.raises(certificate.NotCertifiable, match="not proven"):
+        _after_tampering()
+
+
+def _after_tampering() -> Any:
+    erase("ann", "request 17", "admin")
+    with connection() as conn:
+        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), sign(), log_key.load_signer())
