@@ -26,7 +26,8 @@ from ledger.subjects.texts import open_all
 ID_DIGITS_SHORT = 8
 TONE_BY_STATUS = {
     "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
-    "started": "warning", "reversed": "warning", "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+    "started": "warning", "reversed": "warning",
+    "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
 }  # fmt: skip
 OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]

@@ -58,7 +58,7 @@ def test_a_movement_is_one_step_of_two_events_that_happened_together(auditor: Cl
 
 
 def test_what_takes_several_commands_has_several_steps_and_the_time_between(auditor: Client) -> None:
-    hold = Transfer.objects.get(kind="hold")
+    hold = Transfer.objects.get(kind="hold", description="Oven")
     context = auditor.get(page(Transfer, "change", hold.pk)).context
     assert [[event["part"] for event in step.events] for step in context["steps"]] == [["reserved"], ["taken"]]
     placed, captured = (
