@@ -8,6 +8,7 @@ after an API call has succeeded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -29,6 +30,8 @@ KIND_BY_ARGUMENT = {
     "transfer_id": TRANSFER,
 }
 API_PREFIX = "/api/v1/"
+# A further page, or a step through an account's past, belongs to the look that began this recently.
+LOOK_GOES_ON = timedelta(minutes=10)
 
 
 def record(user: Any, kind: str, subject_id: str, path: str) -> None:
@@ -40,6 +43,15 @@ def record(user: Any, kind: str, subject_id: str, path: str) -> None:
         path=path[:PATH_LENGTH_MAX],
         at=timezone.now(),
     )
+
+
+def record_once(user: Any, kind: str, subject_id: str, path: str) -> None:
+    """Record a look, unless the same person's look at the same thing is going on: one probe of an index."""
+    going_on = AccessLogEntry.objects.filter(
+        user=user, kind=kind, subject_id=subject_id[:SUBJECT_LENGTH_MAX], at__gt=timezone.now() - LOOK_GOES_ON
+    )
+    if not going_on.order_by("-id")[:1].exists():
+        record(user, kind, subject_id, path)
 
 
 @sync_and_async_middleware

@@ -60,9 +60,10 @@ class EventsConsumer(AsyncWebsocketConsumer):
                 await in_thread(access_log.record, user, access_log.ACCOUNT, request.wanted.aggregate_id, path)
             feed = feed_of_this_process()
             async with feed.running(), asyncio.TaskGroup() as group:
-                if not request.is_status_only:
-                    group.create_task(self._send_events(Subscription(feed, request.after, request.wanted)))
-                group.create_task(self._send_status())
+                subscription = None if request.is_status_only else Subscription(feed, request.after, request.wanted)
+                if subscription is not None:
+                    group.create_task(self._send_events(subscription))
+                group.create_task(self._send_status(subscription))
                 group.create_task(self._recheck())
         except* Refused as group_of_refusals:
             await self._refuse(_first(group_of_refusals))
@@ -84,14 +85,17 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self._pressure.relieved()
             batch = await subscription.next_batch()
             await self.send(text_data=events_frame(batch))
+            subscription.note_sent()
             if len(batch) < EVENTS_PER_FRAME_MAX:
                 await asyncio.sleep(FRAME_INTERVAL_S)
 
-    async def _send_status(self) -> None:
+    async def _send_status(self, subscription: Subscription | None) -> None:
         while True:
             status = await feed_of_this_process().next_status()
             await self._pressure.relieved()
-            await self.send(text_data=orjson.dumps({"kind": "status", **status.as_json()}).decode())
+            position = None if subscription is None else subscription.sent_position
+            frame = {"kind": "status", "position": position, **status.as_json()}
+            await self.send(text_data=orjson.dumps(frame).decode())
 
     async def _recheck(self) -> None:
         while True:

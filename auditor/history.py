@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass
 
 from auditor import sql
 from auditor.live_events import Filter, LiveEvent, from_sequenced
 from ledger.store import history, journal
 from ledger.store.connection import connection, translated
 
+# Where no index leads to what is wanted, this many events are looked at for one page, and for what is shown first.
+LOOKED_AT_PER_PAGE, LOOKED_AT_FIRST = 1_000, 5_000
 
-def read_page(after: int, wanted: Filter, limit: int) -> list[LiveEvent]:
-    """Return the first `limit` events after a position that the filter accepts, in position order."""
-    found = history.sequenced_events(after, limit, wanted.aggregate_id or None, wanted.event_type or None)
-    return from_sequenced(found)
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events that a filter accepts, and the position up to which there are no others."""
+
+    events: list[LiveEvent]
+    position: int
+
+
+def read_page(after: int, wanted: Filter, limit: int, head: int) -> Page:
+    """Return at most `limit` events after a position, in position order; fewer say nothing about what is beyond."""
+    read_max = LOOKED_AT_PER_PAGE if wanted.must_look else limit
+    read = history.sequenced_events(after, read_max, wanted.aggregate_id or None, wanted.event_type or None)
+    found = [event for event in from_sequenced(read) if wanted.accepts(event)][:limit]
+    if len(found) == limit:
+        return Page(found, found[-1].position)
+    last = read[-1].position if read else 0
+    # A page that is not full says that there is nothing more up to the head there was, or beyond what it holds.
+    return Page(found, last if len(read) == read_max else max(head, last))
 
 
 def before_newest(count: int, wanted: Filter) -> int:
-    """Return the position after which the newest `count` events that the filter accepts begin."""
-    if not wanted:
+    """Return the position after which the newest `count` events that the filter accepts begin.
+
+    Where no index leads to them, it is where the newest LOOKED_AT_FIRST begin, of which some are accepted.
+    """
+    if wanted.must_look:
+        count = LOOKED_AT_FIRST
+    if not wanted.event_type and not wanted.aggregate_id:
         return max(0, journal.head().position - count)
     statement = sql.NEWEST_OF_AGGREGATE if wanted.aggregate_id else sql.NEWEST_OF_TYPE
     with connection() as conn, translated():
-        row = conn.execute(statement, {**asdict(wanted), "skipped": count - 1}).fetchone()
+        indexed = {"event_type": wanted.event_type, "aggregate_id": wanted.aggregate_id}
+        row = conn.execute(statement, {**indexed, "skipped": count - 1}).fetchone()
     return int(row[0]) - 1 if row else 0

@@ -10,7 +10,15 @@ from django.urls import reverse
 from auditor.permissions import may_command, may_manage_users, may_oversee, may_read, may_repair
 
 # group title, then (title, icon, the page's name in the admin's URLs)
-_LEDGER = ("", may_read, [("Dashboard", "monitoring", "index"), ("Live events", "stream", "live")])
+_LEDGER = (
+    "",
+    may_read,
+    [
+        ("Dashboard", "monitoring", "index"),
+        ("Live events", "stream", "live"),
+        ("Books as of", "menu_book", "books"),
+    ],
+)
 _COMMANDS = ("Do", may_command, [("Commands", "edit_document", "commands")])
 _PROOF = ("Proof", may_read, [("Integrity", "verified_user", "integrity"), ("Exports", "download", "exports")])
 _EVENT_STORE = (

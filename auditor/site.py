@@ -25,10 +25,12 @@ class PortalSite(UnfoldAdminSite):
         from auditor.integrity import views as integrity
         from auditor.jobs import views as jobs
         from auditor.operations import views as operations
+        from auditor.past.books import books
         from auditor.views import live
 
         return [
             path("live/", self.admin_view(live), name="live"),
+            path("books/", self.admin_view(books), name="books"),
             *commands.urls(self.admin_view),
             *exports.urls(self.admin_view),
             *findings.urls(self.admin_view),

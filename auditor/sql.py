@@ -38,3 +38,25 @@ SELECT position FROM journal
 WHERE aggregate_id = %(aggregate_id)s AND %(event_type)s::text IN ('', event_type)
 ORDER BY version DESC LIMIT 1 OFFSET %(skipped)s
 """
+
+# An account's balance over time: every event of a short history, and probes of a long one.
+BALANCES_BY_VERSION = """
+SELECT recorded_at, (state->>'balance_minor')::bigint, version
+FROM events WHERE aggregate_id = %(account_id)s ORDER BY version LIMIT %(limit)s
+"""
+BALANCES_AT = """
+SELECT wanted.at, (e.state->>'balance_minor')::bigint, e.version
+FROM unnest(%(instants)s::timestamptz[]) AS wanted(at)
+CROSS JOIN LATERAL (
+    SELECT state, version FROM events WHERE aggregate_id = %(account_id)s AND recorded_at <= wanted.at
+    ORDER BY recorded_at DESC, version DESC LIMIT 1
+) AS e ORDER BY wanted.at
+"""
+
+# Events by their ids, each with its place in the journal, if it has one yet.
+EVENTS_WITH_PLACES = """
+SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.data, e.state, e.metadata,
+       e.recorded_at, j.position, j.sequenced_at
+FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+WHERE e.event_id = ANY(%(event_ids)s::uuid[])
+"""

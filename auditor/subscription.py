@@ -11,7 +11,7 @@ import asyncio
 import structlog
 
 from auditor.feed import Feed
-from auditor.history import read_page
+from auditor.history import Page, read_page
 from auditor.live_events import Filter, LiveEvent
 from auditor.threads import in_thread
 from ledger.errors import StoreUnavailable
@@ -26,15 +26,22 @@ class Subscription:
         self._feed = feed
         self._position = after
         self._wanted = wanted
+        # Up to here everything wanted has been sent; `_position` is ahead of it while a batch is on its way.
+        self.sent_position = after
 
     async def next_batch(self) -> list[LiveEvent]:
         """Return the next events in position order, 1 to EVENTS_PER_FRAME_MAX of them, waiting for the first."""
         while True:
+            self.note_sent()
             await self._feed.wait_for_events(self._position)
             kept = self._feed.kept_after(self._position)
             batch = self._take(kept) if kept is not None else await self._read()
             if batch:
                 return batch
+
+    def note_sent(self) -> None:
+        """Note that the last batch is with the client. Asking for the next one says the same."""
+        self.sent_position = self._position
 
     def _take(self, kept: list[LiveEvent]) -> list[LiveEvent]:
         batch: list[LiveEvent] = []
@@ -50,12 +57,10 @@ class Subscription:
         """Catch up from the journal, one page."""
         head = self._feed.position
         try:
-            batch: list[LiveEvent] = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX)
+            page: Page = await in_thread(read_page, self._position, self._wanted, EVENTS_PER_FRAME_MAX, head)
         except StoreUnavailable as error:
             log.warning("a subscriber cannot catch up, trying again", error=str(error))
             await asyncio.sleep(RETRY_S)
             return []
-        # A page that is not full says that there is nothing more up to the head there was, or beyond what it holds.
-        is_full = len(batch) == EVENTS_PER_FRAME_MAX
-        self._position = max(0 if is_full else head, batch[-1].position if batch else 0)
-        return batch
+        self._position = page.position
+        return page.events

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
-from auditor.history import before_newest
+from auditor.history import LOOKED_AT_FIRST, before_newest
 from auditor.live_events import Filter
+from auditor.request import FILTERS, Refused, filter_of
 from ledger.domain import currencies
 from ledger.domain.events import EVENT_TYPES
 from ledger.errors import StoreUnavailable
@@ -17,21 +19,43 @@ NEWEST_EVENTS = 100
 
 
 def live(request: HttpRequest) -> HttpResponse:
-    """Show events as they arrive, narrowed to a type or an account if asked."""
-    event_type = request.GET.get("event_type", "")
-    wanted = Filter(event_type if event_type in EVENT_TYPES else "", request.GET.get("aggregate_id", "").strip()[:64])
+    """Show events as they arrive, narrowed as asked; what cannot be asked is refused in words."""
+    given = {name: request.GET.get(name, "").strip() for name in FILTERS}
+    refusal = ""
+    after: int | None = None
+    wanted = Filter()
     try:
-        after: int | None = before_newest(NEWEST_EVENTS, wanted)
+        wanted = filter_of(given)
+        after = before_newest(NEWEST_EVENTS, wanted)
     except StoreUnavailable:
-        after = None  # the page opens all the same, and begins at the head when there is one again
+        pass  # the page opens all the same, and begins at the head when there is one again
+    except Refused as refused:
+        refusal = refused.error
     context = {
         **admin.site.each_context(request),
         "title": "Live events",
-        "wanted": wanted,
+        "given": given,
+        "is_narrowed": any(given.values()),
+        "looked_at": LOOKED_AT_FIRST if wanted.must_look else None,
+        "refusal": refusal,
         "after": after,
         "event_types": list(EVENT_TYPES),
         # A browser's own table of currencies may differ from the ledger's.
         "decimals": {code: currencies.decimals_of(code) for code in currencies.codes()},
+        "addresses": _addresses(),
     }
     request.current_app = admin.site.name
     return TemplateResponse(request, "auditor/live.html", context)
+
+
+def _addresses() -> dict[str, str]:
+    """Return where the rows lead, with KEY in the place of what a row is about."""
+    pages = {
+        "account": "projections_account_change",
+        "travel": "time_travel",
+        "event": "ledger_event_change",
+        "entry": "ledger_journalentry_change",
+        "transfer": "projections_transfer_change",
+    }
+    addresses = {name: reverse(f"admin:{page}", args=["KEY"]) for name, page in pages.items()}
+    return {**addresses, "proof": f"{reverse('admin:integrity-event')}?event=KEY"}

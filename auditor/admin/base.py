@@ -6,9 +6,11 @@ included, at their addresses. Every look at one account, event or transfer is re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -109,6 +111,13 @@ class ReadOnlyAdmin(ModelAdmin):
                 context["related"] = [*context["related"], *shortcuts(request, *subject)]
             extra_context = {**(extra_context or {}), **context}
         return super().change_view(request, object_id, form_url, extra_context)
+
+    def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponse]) -> HttpResponse:
+        """Answer with a page of our own for one row; whoever may not see it, and whoever posts, is refused."""
+        refuse_null_bytes(object_id)
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
+            raise PermissionDenied
+        return view(request, unquote(object_id))
 
     def page_context(self, obj: Any) -> dict[str, Any]:
         return {"related": self.related(obj), "title": str(obj), "subtitle": None}

@@ -24,6 +24,11 @@ from ledger.domain.money import format_minor
 from ledger.subjects.texts import open_all
 
 ID_DIGITS_SHORT = 8
+TONE_BY_STATUS = {
+    "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
+    "started": "warning", "reversed": "warning",
+    "held": "warning", "captured": "good", "released": "plain", "expired": "plain",
+}  # fmt: skip
 OUTSIDE = (EXTERNAL, EXCHANGE, CLEARING)
 Column = Callable[[Any], Any]
 NOTHING = mark_safe('<span class="ledger-nothing">–</span>')
@@ -80,6 +85,10 @@ def short_id(value: Any) -> SafeString:
 
 def badge(text: str, tone: str = "plain") -> SafeString:
     return format_html('<span class="ledger-badge ledger-badge-{}">{}</span>', tone, text)
+
+
+def status_badge(status: str) -> SafeString:
+    return badge(status, TONE_BY_STATUS.get(status, "plain"))
 
 
 def event_badge(event_type: str) -> SafeString:

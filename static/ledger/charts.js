@@ -4,11 +4,11 @@
 
 const POINTS = 121; // now, and the 120 seconds before
 
-function color(name) {
+export function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-function isDark() {
+export function isDark() {
   return document.documentElement.classList.contains("dark");
 }
 

@@ -11,11 +11,11 @@ const SILENCE_MS_MAX = 10_000;
 const FINAL_CODES = new Set([4400, 4401, 4403]);
 
 export class LedgerFeed extends EventTarget {
-  constructor(path, { after = null, eventType = "", aggregateId = "", only = "" } = {}) {
+  constructor(path, { after = null, filter = {}, only = "" } = {}) {
     super();
     this.path = path;
-    this.parameters = { event_type: eventType, aggregate_id: aggregateId, only };
-    this.isWhole = !eventType && !aggregateId && !only; // every position must come
+    this.parameters = { ...filter, only };
+    this.isWhole = Object.values(this.parameters).every((value) => !value); // every position must come
     this.position = after;
     this.failures = 0;
     this.socket = null;
@@ -67,6 +67,8 @@ export class LedgerFeed extends EventTarget {
     this.failures = 0;
     if (frame.kind === "events") this.#take(frame.events);
     if (frame.kind === "status") {
+      // What a filter has passed over need not be looked at again after a cut. A whole feed counts for itself.
+      if (!this.isWhole && frame.position !== null) this.position = Math.max(this.position ?? 0, frame.position);
       this.dispatchEvent(new CustomEvent("status", { detail: frame }));
       this.#judge(frame);
     }
@@ -85,7 +87,8 @@ export class LedgerFeed extends EventTarget {
   }
 
   #judge(status) {
-    const behind = this.isWhole && this.position !== null ? status.head_position - this.position : 0;
+    const place = this.isWhole ? this.position : status.position;
+    const behind = place === null ? 0 : status.head_position - place;
     if (status.unavailable.length) {
       this.#state("behind", `Connected, but ${status.unavailable.join(" and ").replaceAll("_", " ")} does not answer`);
     } else if (behind > 0) {

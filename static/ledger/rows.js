@@ -1,5 +1,6 @@
-// One event as a row of the live page, and, opened, as JSON.
+// One event as a row of the live page, and, opened, where it leads and its JSON.
 
+import { address } from "./addresses.js";
 import { money, timeOfDay } from "./format.js";
 
 // What an amount did to the balance; the other types reserve or release, and move nothing.
@@ -50,11 +51,15 @@ function moneyElement(text, currency, tone) {
   return made;
 }
 
-function account(event, accountPath) {
+function anchor(href, text) {
+  const made = element("a", "ledger-link", text);
+  made.href = href;
+  return made;
+}
+
+function account(event, addresses) {
   if (event.aggregate_type !== "account") return element("span", "", event.aggregate_id);
-  const link = element("a", "ledger-link", event.aggregate_id);
-  link.href = accountPath.replace("ACCOUNT", encodeURIComponent(event.aggregate_id));
-  return link;
+  return anchor(address(addresses.account, event.aggregate_id), event.aggregate_id);
 }
 
 function time(event) {
@@ -63,7 +68,7 @@ function time(event) {
   return made;
 }
 
-export function row(event, accountPath) {
+export function row(event, addresses) {
   const made = element("tr", "ledger-row");
   made.setAttribute("role", "row");
   made.dataset.position = event.position;
@@ -71,23 +76,41 @@ export function row(event, accountPath) {
     cell("ledger-cell-position", expander(event)),
     cell("ledger-cell-time", time(event)),
     cell("ledger-cell-type", element("span", `ledger-badge ledger-badge-event ${event.event_type}`, event.event_type)),
-    cell("ledger-cell-account", account(event, accountPath)),
+    cell("ledger-cell-account", account(event, addresses)),
     cell("ledger-cell-amount ledger-number", amount(event)),
     cell("ledger-cell-balance ledger-number", balance(event)),
     cell("ledger-cell-actor", element("span", "", event.metadata.actor ?? "")),
   );
-  made.querySelector("button").addEventListener("click", ({ currentTarget }) => toggle(made, currentTarget, event));
+  made.querySelector("button").addEventListener("click", ({ currentTarget }) => toggle(made, currentTarget, event, addresses));
   return made;
 }
 
-function toggle(opened, button, event) {
+function toggle(opened, button, event, addresses) {
   const isOpen = button.getAttribute("aria-expanded") === "true";
   button.setAttribute("aria-expanded", String(!isOpen));
   if (isOpen) opened.nextElementSibling.remove();
-  else opened.after(detail(event));
+  else opened.after(detail(event, addresses));
 }
 
-function detail(event) {
+// Where an event leads: itself, its account at that moment, what stands beside it in the journal, its proof.
+function leads(event, addresses) {
+  const made = element("nav", "ledger-leads");
+  made.setAttribute("aria-label", `Related to position ${event.position}`);
+  made.append(anchor(address(addresses.event, event.event_id), "Event"));
+  if (event.aggregate_type === "account") {
+    made.append(anchor(`${address(addresses.travel, event.aggregate_id)}?version=${event.version}`, "Account at this moment"));
+  }
+  if (event.data.transfer_id) made.append(anchor(address(addresses.transfer, event.data.transfer_id), "Transfer"));
+  if (event.position > 1) made.append(anchor(address(addresses.entry, event.position - 1), "Entry before"));
+  made.append(
+    anchor(address(addresses.entry, event.position), "Journal entry"),
+    anchor(address(addresses.entry, event.position + 1), "Entry after"),
+    anchor(addresses.proof.replace("KEY", event.event_id), "Proof of inclusion"),
+  );
+  return made;
+}
+
+function detail(event, addresses) {
   const json = JSON.stringify(event, null, 2);
   const text = element("pre", "ledger-json", json);
   text.tabIndex = 0;
@@ -102,7 +125,9 @@ function detail(event) {
   });
   const made = element("tr", "ledger-detail");
   made.setAttribute("role", "row");
-  const all = cell("", copy, text);
+  const whole = element("div", "ledger-json-whole");
+  whole.append(copy, text);
+  const all = cell("", leads(event, addresses), whole);
   all.colSpan = 7;
   made.append(all);
   return made;

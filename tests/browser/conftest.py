@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -88,7 +89,7 @@ def open_page(browser: Browser, live_system: LiveSystem, watched: Watched) -> It
         page = context.new_page()
         page.set_default_timeout(STEP_TIMEOUT_MS)
         watched.watch(page, live_system.url)
-        page.goto(f"/admin/login/?next={path}")
+        page.goto(f"/admin/login/?next={quote(path)}")
         sign_in(page, live_system.credentials[who])
         page.wait_for_url(f"**{path}")
         return page

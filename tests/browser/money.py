@@ -45,6 +45,21 @@ def deposit_over_http(server: LiveSystem, account_id: str, amount: str) -> dict[
     return body
 
 
+def transfer_over_http(server: LiveSystem, source: str, target: str, amount: str) -> str:
+    """Transfer as curl would, wait until the read model has it, and return the transfer's id."""
+    headers = server.token_header("operator")
+    answer = httpx.post(
+        f"{server.url}/api/v1/commands/transfer",
+        json={"from_account_id": source, "to_account_id": target, "amount": amount, "description": "Over HTTP"},
+        headers=headers,
+    )
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    transfer_id: str = answer.json()["transfer_id"]
+    found = httpx.get(f"{server.url}/api/v1/transfers/{transfer_id}", headers=headers)
+    assert found.status_code == httpx.codes.OK, found.text
+    return transfer_id
+
+
 def settled() -> int:
     """Wait until the relay has ordered every accepted command, and return the journal's head."""
     from ledger import selectors

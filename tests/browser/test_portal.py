@@ -1,45 +1,26 @@
-"""The portal in a real browser: signing in, the dashboard, the live page, and a line that is cut."""
+"""The portal in a real browser: signing in, the dashboard, and what holds for every page."""
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage, Watched, sign_in
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, deposit_over_http, new_account, settled
+from tests.browser.money import deposit, deposit_over_http, new_account, settled, transfer_over_http
+from tests.browser.test_live import LIVE, live
 from tests.waiting import wait_for
 
-LIVE = "/admin/live/"
-# The page gives a silent line ten seconds, and a busy machine gives the page its turn later than that.
-SILENCE_NOTICED_MS_MAX = 60_000
 PAGES = [
-    "/admin/", LIVE, "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/",
+    "/admin/", LIVE, "/admin/books/", "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/",
     "/admin/ledger/refusal/", "/admin/ledger/idempotencykey/", "/admin/ledger/treehead/",
     "/admin/projections/account/", "/admin/projections/transaction/", "/admin/projections/transfer/",
     "/admin/projections/posting/", "/admin/projections/trialbalance/", "/admin/projections/checkpoint/",
     "/admin/projections/parkedevent/", "/admin/auditor/accesslogentry/",
 ]  # fmt: skip
-
-
-def positions(page: Page) -> list[int]:
-    """Return the positions of the rows on the live page, from the top."""
-    return [
-        int(p) for p in page.locator("#live-rows .ledger-row").evaluate_all("rows => rows.map(r => r.dataset.position)")
-    ]
-
-
-def shows(page: Page, position: int) -> None:
-    expect(page.locator("#live-rows .ledger-row").first).to_have_attribute("data-position", str(position))
-
-
-def live(page: Page) -> None:
-    expect(page.locator("[data-state=live]")).to_have_text("Live")
 
 
 def test_a_wrong_password_stays_outside(browser: Browser, live_system: LiveSystem, watched: Watched) -> None:
@@ -77,114 +58,6 @@ def test_a_currencys_first_account_gets_its_card_without_a_reload(open_page: Ope
     assert codes == sorted(codes)
 
 
-def test_a_deposit_made_over_http_appears_within_a_second(open_page: OpenPage, live_system: LiveSystem) -> None:
-    account = new_account(balance="10.00")
-    page = open_page(LIVE)
-    live(page)
-    started = time.monotonic()
-    deposit_over_http(live_system, account, "1234.50")
-    row = page.locator(".ledger-row", has_text=account).first
-    expect(row.locator(".ledger-cell-amount")).to_have_text("+1,234.50 USD", timeout=1_000)
-    assert time.monotonic() - started < 1.0
-    expect(row.locator(".ledger-cell-balance")).to_have_text("1,244.50 USD")
-    expect(row.locator(".ledger-cell-actor")).to_have_text("operator")
-    row.get_by_role("link", name=account).click()
-    expect(page).to_have_url(re.compile(r"/admin/projections/account/"))
-
-
-def test_every_event_appears_once_and_in_order_while_the_line_is_cut_three_times(
-    open_page: OpenPage, live_system: LiveSystem, watched: Watched
-) -> None:
-    account = new_account()
-    start = settled()
-    page = open_page(LIVE)
-    live(page)
-    for cut in range(4):
-        deposit(account, 25)
-        if cut == 0:
-            page.context.set_offline(True)
-            expect(page.locator("[data-state=offline]")).to_be_visible()
-        elif cut == 1:
-            live_system.stop_process("web")
-            expect(page.locator("[data-state=reconnecting]")).to_be_visible()
-        elif cut == 2:
-            # Nobody says that the line is dead; only the silence shows it.
-            live_system.freeze("web")
-            expect(page.locator("[data-state=reconnecting]")).to_be_visible(timeout=SILENCE_NOTICED_MS_MAX)
-        deposit(account, 25)
-        if cut == 0:
-            page.context.set_offline(False)
-        elif cut == 1:
-            live_system.start_process("web")
-        elif cut == 2:
-            live_system.thaw("web")
-        shows(page, settled())
-    assert positions(page)[:200] == list(range(start + 200, start, -1))
-    live(page)
-    # What a browser itself says of a line that is cut is meant here.
-    watched.console = [line for line in watched.console if "WebSocket connection to" not in line]
-
-
-def test_pausing_loses_nothing_however_much_comes(open_page: OpenPage) -> None:
-    account = new_account()
-    page = open_page(LIVE)
-    live(page)
-    start = settled()
-    shows(page, start)
-    page.get_by_role("button", name="Pause").click()
-    deposit(account, 2_300)  # more than a paused page keeps
-    resume = page.get_by_role("button", name=re.compile("Resume: 2,300 waiting"))
-    expect(resume).to_be_visible()
-    shows(page, start)
-    resume.click()
-    shows(page, start + 2_300)
-    assert positions(page) == list(range(start + 2_300, start + 1_800, -1))
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
-
-
-def test_filters_are_applied_by_the_server(open_page: OpenPage) -> None:
-    wanted, other = new_account(), new_account()
-    page = open_page(LIVE)
-    page.get_by_label("Type").select_option("MoneyDeposited")
-    page.get_by_role("textbox", name="Account").fill(wanted)
-    frames: list[Any] = []
-    page.on("websocket", lambda s: s.on("framereceived", lambda payload: frames.append(json.loads(payload))))
-    page.get_by_role("button", name="Apply").click()
-    live(page)
-    expect(page.get_by_text("No event matches this filter yet")).to_be_visible()
-    deposit(other, 3)
-    deposit(wanted, 2)
-    shows(page, settled())
-    expect(page.locator(".ledger-row")).to_have_count(2)
-    sent = [event for frame in frames if frame["kind"] == "events" for event in frame["events"]]
-    assert {event["aggregate_id"] for event in sent} == {wanted}
-    page.get_by_role("link", name="Clear").click()
-    shows(page, settled())
-    assert len(positions(page)) > 2
-
-
-def test_a_row_opens_by_keyboard_into_the_whole_event(open_page: OpenPage) -> None:
-    account = new_account(balance="3.00")
-    page = open_page(f"{LIVE}?aggregate_id={account}")
-    live(page)
-    page.get_by_role("textbox", name="Account").focus()
-    button = page.locator(".ledger-expand").first
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if button.evaluate("button => button === document.activeElement"):
-            break
-    page.keyboard.press("Enter")
-    expect(button).to_have_attribute("aria-expanded", "true")
-    shown = json.loads(page.locator(".ledger-detail .ledger-json").inner_text())
-    assert shown["aggregate_id"] == account
-    assert shown["state"]["balance_minor"] == 300
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy JSON").click()
-    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == shown
-    button.press("Enter")
-    expect(page.locator(".ledger-detail")).to_have_count(0)
-
-
 def test_the_menu_opens_by_keyboard_on_a_phone(open_page: OpenPage) -> None:
     page = open_page(LIVE, viewport=PHONE)
     live(page)
@@ -196,22 +69,19 @@ def test_the_menu_opens_by_keyboard_on_a_phone(open_page: OpenPage) -> None:
     expect(menu).not_to_be_visible()
 
 
-def test_a_session_that_ends_is_said_and_not_retried(open_page: OpenPage, watched: Watched) -> None:
-    page = open_page(LIVE)
-    live(page)
-    page.context.clear_cookies(name="sessionid")
-    page.evaluate("window.dispatchEvent(new Event('online'))")
-    # Without a session there is no cookie, and without either no reason to believe the page is ours.
-    expect(page.locator("[data-state=refused]")).to_contain_text("Sign in")
-    assert watched.console == []
-
-
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_scrolls_sideways_complains_or_asks_another_host(open_page: OpenPage, viewport: Any) -> None:
+def test_no_page_scrolls_sideways_complains_or_asks_another_host(
+    open_page: OpenPage, live_system: LiveSystem, viewport: Any
+) -> None:
     account = new_account(balance="999999999.99")
+    transfer_id = transfer_over_http(live_system, account, new_account(), "1.00")
     settled()
     page = open_page("/admin/", viewport=viewport)
-    details = [f"/admin/projections/account/{account}/change/", "/admin/ledger/journalentry/1/change/"]
+    details = [
+        f"/admin/projections/account/{account}/change/", f"/admin/projections/account/{account}/time-travel/",
+        f"/admin/projections/transfer/{transfer_id}/change/", "/admin/ledger/journalentry/1/change/",
+        "/admin/books/?by=position&at=3&against=1", "/admin/books/?at=2100-01-01",
+    ]  # fmt: skip
     for address in [*PAGES, *details]:
         answer = page.goto(address)
         assert answer is not None

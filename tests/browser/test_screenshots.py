@@ -19,13 +19,23 @@ FOLDER = REPOSITORY / "docs" / "screenshots"
 BYTES_MAX = 300_000
 # The accounts first and all at once; then long enough for the charts to be full.
 COMMANDS_AT_ONCE, COMMANDS_PER_S, SECONDS = 1, 12, 100
+ACCOUNT = "/admin/projections/account/demo-001-bakery/"
 SHOTS = [
     ("dashboard", "/admin/", DESKTOP, "light"),
     ("dashboard", "/admin/", DESKTOP, "dark"),
     ("live", "/admin/live/", DESKTOP, "light"),
     ("live", "/admin/live/", DESKTOP, "dark"),
     ("live-phone", "/admin/live/", PHONE, "light"),
-    ("account", "/admin/projections/account/demo-001-bakery/change/", DESKTOP, "light"),
+    ("account", f"{ACCOUNT}change/", DESKTOP, "light"),
+    ("account", f"{ACCOUNT}change/", DESKTOP, "dark"),
+    ("account-phone", f"{ACCOUNT}change/", PHONE, "light"),
+    ("time-travel", f"{ACCOUNT}time-travel/?version=12", DESKTOP, "light"),
+    ("time-travel", f"{ACCOUNT}time-travel/?version=12", DESKTOP, "dark"),
+    ("time-travel-phone", f"{ACCOUNT}time-travel/?version=12", PHONE, "light"),
+    ("books", "/admin/books/?by=position&at=100&against=600", DESKTOP, "light"),
+    ("books", "/admin/books/?by=position&at=100&against=600", DESKTOP, "dark"),
+    ("transfer", "/admin/projections/transfer/", DESKTOP, "light"),
+    ("transfer", "/admin/projections/transfer/", DESKTOP, "dark"),
 ]
 
 
@@ -42,12 +52,15 @@ def test_screenshots(open_page: OpenPage, live_system: LiveSystem) -> None:
             expect(page.locator(".ledger-row").first).to_have_attribute("data-position", str(head))
         else:
             page.reload()
+        if name == "transfer":
+            page.locator(".result-list a").first.click()
+            expect(page.locator("[data-timeline-step]").first).to_be_visible()
         _take(page, FOLDER / f"{name}-{scheme}.png")
 
 
 def _open(open_page: OpenPage, name: str, address: str, viewport: Any, scheme: str) -> Page:
     page = open_page(address, viewport=viewport, color_scheme=scheme)
-    if not name.startswith("account"):
+    if name.startswith(("dashboard", "live")):
         expect(page.locator("[data-state=live]")).to_be_visible()
     return page
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -90,6 +91,47 @@ def test_filters_let_through_their_own_events_only(live_system: LiveSystem, afte
     assert positions(events) == sorted(positions(events))
 
 
+@pytest.mark.parametrize("after", ["beginning", "head"])
+def test_amounts_and_texts_are_compared_by_the_server(live_system: LiveSystem, after: str) -> None:
+    wanted, other = new_account("JPY"), new_account("USD")
+    head = settled()
+    query = f"?after={0 if after == 'beginning' else head}&min_amount=99.5&max_amount=1000&text={wanted.upper()}"
+    with following(live_system, query) as line:
+        next_frame(line, "status")
+        for account in (wanted, other):
+            for amount in ("99", "100", "1000", "1001"):
+                deposit(account, amount=amount)
+        events = events_up_to(line, settled() - 5)
+    # Whole yen: the amount is compared in the currency's own units, not in its smallest.
+    assert [(event["aggregate_id"], event["data"]["amount_minor"]) for event in events] == [
+        (wanted, 100),
+        (wanted, 1000),
+    ]
+
+
+def test_a_status_says_how_far_a_filter_has_come_though_nothing_matched(live_system: LiveSystem) -> None:
+    account = new_account()
+    with following(live_system, "?after=0&text=nobody-says-this") as line:
+        deposit(account, 1_500)
+        head = settled()
+        wait_for(lambda: next_frame(line, "status")["position"] == head, "the place of a filter that matches nothing")
+
+
+def test_a_status_never_counts_what_has_not_been_sent(live_system: LiveSystem) -> None:
+    account = new_account()
+    head = settled()
+    deposit(account, 3_000)
+    seen = head
+    with following(live_system, f"?after={head}") as line:
+        end = settled()
+        while seen < end:
+            frame = json.loads(line.recv(timeout=20))
+            if frame["kind"] == "events":
+                seen = frame["events"][-1]["position"]
+            else:
+                assert frame["position"] <= seen
+
+
 def test_a_status_comes_each_second_with_the_head_and_every_projection(live_system: LiveSystem) -> None:
     account = new_account(balance="5.00")
     head = settled()
@@ -117,6 +159,10 @@ def test_a_status_comes_each_second_with_the_head_and_every_projection(live_syst
         "?event_type=Nothing",
         "?aggregate_id=a%20b",
         "?only=me",
+        "?min_amount=-1",
+        "?max_amount=1e3",
+        "?min_amount=%C2%BD",
+        "?text=" + "x" * 201,
         "?afte=1",
     ],
 )
