@@ -22,8 +22,9 @@ from ledger.engine import erasure
 from ledger.engine.erasure import erase
 from ledger.models import Event, Refusal
 from ledger.store import journal
-from projections import consistency, finding, rebuild
+from projections import finding, rebuild
 from projections.connection import read_model_connection
+from projections.consistency import run as consistency
 from projections.models import Account, Transaction
 from projections.projection import registry
 from tests.api_world import client_with, get, ok
