@@ -14,6 +14,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from unfold.admin import ModelAdmin
 
 from auditor import access_log
@@ -112,7 +113,7 @@ class ReadOnlyAdmin(ModelAdmin):
             extra_context = {**(extra_context or {}), **context}
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponse]) -> HttpResponse:
+    def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponseBase]) -> HttpResponseBase:
         """Answer with a page of our own for one row; whoever may not see it, and whoever posts, is refused."""
         refuse_null_bytes(object_id)
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
@@ -74,10 +75,10 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    ) -> HttpResponseBase:
         return self.own_page(request, object_id, account)
 
-    def time_travel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def time_travel_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         return self.own_page(request, object_id, time_travel)
 
     def get_urls(self) -> list[URLPattern]:
@@ -143,7 +144,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    ) -> HttpResponseBase:
         return self.own_page(request, object_id, transfer)
 
 

@@ -54,7 +54,7 @@ def account(request: HttpRequest, account_id: str) -> HttpResponse:
     state = life.state
     statement = read_statement(account_id, state.currency, form.cleaned_data) if form.is_valid() else None
     points = balance_history(account_id, life.first.recorded_at, life.last.recorded_at, life.versions)
-    context = {
+    context: dict[str, Any] = {
         "account_id": account_id,
         "owner_name": state.owner_name,
         "related": _related(account_id),

@@ -63,7 +63,8 @@ class BooksForm(forms.Form):
                 raise forms.ValidationError(POSITION_HELP)
             return Cut(position=int(text))
         try:
-            return Cut(**{by: instants.parse(text)})
+            at = instants.parse(text)
+            return Cut(recorded_at=at) if by == RECORDED_AT else Cut(effective_at=at)
         except (ValueError, OverflowError) as error:
             raise forms.ValidationError(instants.HELP) from error
 

@@ -88,7 +88,7 @@ def transfer(request: HttpRequest, transfer_id: str) -> HttpResponse:
     access_log.record(request.user, access_log.TRANSFER, transfer_id, request.get_full_path())
     placed = _events(row)
     steps = _steps(row, placed)
-    context = {
+    context: dict[str, Any] = {
         "transfer_id": transfer_id,
         "kind": badge(row.kind.replace("_", " ")),
         "state": status_badge(row.status),
