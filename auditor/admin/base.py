@@ -6,7 +6,6 @@ included, at their addresses. Every look at one account, event or transfer is re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import ShowFacets
@@ -113,12 +112,14 @@ class ReadOnlyAdmin(ModelAdmin):
             extra_context = {**(extra_context or {}), **context}
         return super().change_view(request, object_id, form_url, extra_context)
 
-    def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponseBase]) -> HttpResponseBase:
+    def own_page(self, request: HttpRequest, object_id: str, view: Callable[..., HttpResponseBase]) -> HttpResponse:
         """Answer with a page of our own for one row; whoever may not see it, and whoever posts, is refused."""
         refuse_null_bytes(object_id)
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
             raise PermissionDenied
-        return view(request, unquote(object_id))
+        answer = view(request, unquote(object_id))
+        assert isinstance(answer, HttpResponse), "a page about one row is not streamed"
+        return answer
 
     def page_context(self, obj: Any) -> dict[str, Any]:
         return {"related": self.related(obj), "title": str(obj), "subtitle": None}

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
@@ -75,10 +74,10 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         return self.own_page(request, object_id, account)
 
-    def time_travel_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+    def time_travel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.own_page(request, object_id, time_travel)
 
     def get_urls(self) -> list[URLPattern]:
@@ -144,7 +143,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponseBase:
+    ) -> HttpResponse:
         return self.own_page(request, object_id, transfer)
 
 
