@@ -6,6 +6,7 @@ included, at their addresses. Every look at one account, event or transfer is re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import ShowFacets
