@@ -8,6 +8,8 @@ PYTHON := $(VENV)/bin/python
 # Installed: touched only when pip was through, so that an interrupted install is done again.
 RUN_READY := $(VENV)/requirements.stamp
 TEST_READY := $(VENV)/requirements-dev.stamp
+# Each has a PostgreSQL and a NATS of its own; more than two would crowd each other out on a small machine.
+TEST_PROCESSES ?= 2
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ run: $(RUN_READY) ## Start everything on this machine (PORT, CHRONICLE_DATA, DEM
 	@exec $(PYTHON) -m chronicle.stack
 
 test: lint ## Check and test everything, against a PostgreSQL and a NATS of its own
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 lint: $(TEST_READY) ## Check style, types, import contracts and missing migrations
 	@$(PYTHON) -m ruff check .

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Servers, run_manage
+from chronicle.stack.nats_release import find_nats_server
+from tests.servers import CACHE, Servers, run_manage
 
 SERVERS = Servers.describe()
 # Also when pytest fails before it is configured, and so never gets to unconfigure.
@@ -34,12 +35,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if SERVERS.nats.url != settings.NATS_URL:
         raise pytest.UsageError("Django was set up before the tests chose their servers: unset DJANGO_SETTINGS_MODULE.")
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        _prepare_machine()
     # Without this, a test run that is asked to end would leave its servers running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A million rounds of hashing for every user of a test is time that tests nothing.
     settings.PASSWORD_HASHERS = ["tests.hashers.OneRoundHasher"]
     # An xdist worker would inherit it, and set Django up before its own conftest has chosen.
     del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+def _prepare_machine() -> None:
+    """Fetch what is missing once, before the workers of xdist ask the package manager for it at the same time."""
+    find_nats_server(CACHE)
+    try:
+        chromium.find_or_install()
+    except chromium.BrowserMissing as error:
+        NO_BROWSER.append(str(error))  # the workers skip, or fail in CI, each by itself
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

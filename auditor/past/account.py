@@ -33,6 +33,7 @@ from auditor.past.history import POINTS_MAX, balance_history
 from auditor.past.instants import microseconds
 from auditor.past.life import Life, life_of, positions_of
 from auditor.past.statement import LINES, SCANNED_MAX, Statement, StatementForm, read_statement
+from auditor.shortcuts import shortcuts
 from ledger.api.parameters import uuid_or_none
 from ledger.domain.account import Account
 from ledger.domain.currencies import decimals_of
@@ -57,7 +58,7 @@ def account(request: HttpRequest, account_id: str) -> HttpResponse:
     context: dict[str, Any] = {
         "account_id": account_id,
         "owner_name": state.owner_name,
-        "related": _related(account_id),
+        "related": [*_related(account_id), *shortcuts(request, access_log.ACCOUNT, account_id)],
         "summary": summary(state),
         "life": life,
         "opened_at": instant(life.first.recorded_at),
