@@ -19,6 +19,7 @@ from ledger.bus.jetstream import connected
 log = structlog.get_logger()
 RECONNECT_S = 1.0
 STOP_S_MAX = 2.0
+CANCEL_AGAIN_S = 0.1
 
 
 class Nudger:
@@ -65,8 +66,10 @@ class Nudger:
     async def _serve_until_stopped(self) -> None:
         serving = asyncio.create_task(self._serve_for_ever())
         await self._stopping.wait()
-        serving.cancel()
-        await asyncio.wait([serving])
+        # Again and again: a client that is just connecting may take a cancellation for a failed attempt.
+        while not serving.done():
+            serving.cancel()
+            await asyncio.wait([serving], timeout=CANCEL_AGAIN_S)
 
     async def _serve_for_ever(self) -> None:
         while True:

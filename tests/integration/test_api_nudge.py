@@ -77,11 +77,13 @@ def test_stopping_ends_the_thread_and_silences_the_nudge(nats_url: str) -> None:
     before = nudging_threads()
     nudger = Nudger()
     nudger.nudge()
+    started = nudging_threads() - before
+    assert started
     nudger.stop()
     nudger.stop()
     nudger.nudge()
-    wait_for(lambda: nudging_threads() == before, "the thread to end")
+    wait_for(lambda: not started & nudging_threads(), "the thread to end")
 
 
-def nudging_threads() -> int:
-    return [thread.name for thread in threading.enumerate()].count("nudge")
+def nudging_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "nudge"}
