@@ -44,6 +44,9 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
 def _check_inclusion(row: Row, prover: Prover, head: TreeHead) -> Iterator[Fault]:
     try:
         proof = prover.prove(row.position)
+        if proof.leaf_hash != row.event_hash:
+            # No step of the event's own path reads it, and a proof of any neighbour would.
+            raise InvalidProof("the tile holds another hash at its place")
         merkle.check_inclusion(row.event_hash, proof.index, head.size, proof.path, head.root)
     except (InvalidProof, TreeIncomplete) as error:
         detail = f"not proven under the head of size {head.size}: {error}"

@@ -179,9 +179,12 @@ def test_one_account_is_checked_with_its_proofs(stack: Servers) -> None:
     long_history(600)
     assert faults(account_id="account-1") == []
     tamper(stack, "UPDATE tiles SET hashes = sha256(hashes) || substr(hashes, 33)")
-    assert (Kind.TILE, "account-1", 1) in {
-        (kind, id_, version) for kind, _, id_, version in found(account_id="account-1")
-    }
+    [(first,)] = rows("SELECT aggregate_id FROM journal WHERE position = 1")
+    # The leaf that was altered, and one whose proof leads past it.
+    for account_id in {first, "account-1"}:
+        assert (Kind.TILE, account_id, 1) in {
+            (kind, id_, version) for kind, _, id_, version in found(account_id=account_id)
+        }
     tamper(stack, "UPDATE events SET data = '{}' WHERE aggregate_id = 'account-1' AND version = 2")
     assert Kind.HASH in {kind for kind, _, _, version in found(account_id="account-1") if version == 2}
     assert Kind.HASH not in {kind for kind, *_ in found(account_id="account-2")}
