@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -18,12 +18,21 @@ from auditor.exports.catalogue import names, narrowed_by, open_source, subjects
 from auditor.exports.formats import WRITERS
 from auditor.exports.source import NoSuchList
 from auditor.exports.stream import BeingDownloaded, Stream, begin
+from auditor.jobs.history import STARTED_AT, STATE, Column, history, number, opens
 from auditor.jobs.work import EXPORT
 from auditor.models import Job
 from auditor.pages import only, render
 from auditor.permissions import may_read
 
 SHOWN = 20
+EXPORT_COLUMNS = (
+    opens("Export", lambda job: reverse("admin:export", args=[job.pk])),
+    Column("List", lambda job: _name_of(job)),
+    Column("Format", lambda job: WRITERS[job.options["format"]][0]),
+    STATE,
+    number("Rows", lambda job: job.done),
+    STARTED_AT,
+)
 
 
 @only(may_read)
@@ -31,11 +40,7 @@ SHOWN = 20
 def exports(request: HttpRequest) -> HttpResponse:
     """List what this user has exported."""
     own = list(Job.objects.filter(kind=EXPORT, started_by=request.user.pk).order_by("-pk")[:SHOWN])
-    by_label = names()
-    rows = [
-        (job, by_label.get(job.options["list"], job.options["list"]), WRITERS[job.options["format"]][0]) for job in own
-    ]
-    return render(request, "auditor/exports.html", "Exports", jobs=rows)
+    return render(request, "auditor/exports.html", "Exports", history=history(own, EXPORT_COLUMNS))
 
 
 @only(may_read)
@@ -74,7 +79,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
     job = _own(request, job_id)
     context: dict[str, Any] = {
         "job": job,
-        "name": names().get(job.options["list"], job.options["list"]),
+        "name": _name_of(job),
         "format": WRITERS[job.options["format"]][0],
         "narrowed_by": narrowed_by(job.options["query"]),
     }
@@ -105,6 +110,12 @@ def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     name = f"{label.rpartition('.')[2]}-{job.pk}.{writer.suffix}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+def _name_of(job: Job) -> str:
+    """Return a list's name for people; a list that is gone since keeps the name it had."""
+    label: str = job.options["list"]
+    return names().get(label, label)
 
 
 def _own(request: HttpRequest, job_id: int) -> Job:
