@@ -15,7 +15,7 @@ from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
-from ledger.errors import TooLate
+from ledger.errors import BatchAborted, TooLate
 from ledger.store import event_store
 from ledger.store.recorded import event_id_of, hash_of
 from tests.ledger_world import (
@@ -89,6 +89,16 @@ def test_all_or_nothing_writes_nothing_when_one_is_refused() -> None:
     )
     assert [o.error.code for o in outcomes if isinstance(o, Rejected)] == ["batch_aborted", "insufficient_funds"]
     assert table_sizes() == {**before, "refusals": before["refusals"] + 1}
+
+
+def test_an_aborted_batch_does_not_call_a_command_done_that_stands_in_it_twice() -> None:
+    account_id = new_account(1)
+    twice = [submission(Deposit(account_id, Decimal(1)), idempotency_key="twice") for _ in range(2)]
+    first, again, _ = execute([*twice, submission(Withdraw(account_id, Decimal(9)))], atomic=True)
+    for outcome in (first, again):
+        assert isinstance(outcome, Rejected)
+        assert isinstance(outcome.error, BatchAborted)
+    assert history(account_id)[-1][2] == 100
 
 
 def test_a_dry_run_gives_the_same_outcome_and_writes_nothing() -> None:
