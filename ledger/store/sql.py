@@ -59,11 +59,13 @@ RETURNING 1
 """
 
 # Past the deadline recorded_at becomes null, which the table refuses, so the server itself rolls back what
-# would commit too late to keep earlier answers final.
-INSERT_OUTBOX = """
+# would commit too late to keep earlier answers final. WRITTEN: the clock is asked when all else is written, because
+# writing the events is what takes long, or waits for another writer.
+WRITTEN = "/* all other parts */"
+INSERT_OUTBOX = f"""
 INSERT INTO outbox (command_id, recorded_at, events)
 SELECT command_id, CASE WHEN clock_timestamp() <= %b::timestamptz THEN recorded_at END, events::jsonb
-FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events)
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events), {WRITTEN}
 RETURNING 1
 """
 
@@ -94,9 +96,10 @@ FEW_EVENTS_ROW = (
     "(%b::uuid, %b, %b, %b::bigint, %b, %b::int, %b::jsonb, %b::jsonb, %b::jsonb, "
     "%b::timestamptz, %b::timestamptz, %b::bytea, %b::bytea)"
 )
-INSERT_ONE_OUTBOX = """
+INSERT_ONE_OUTBOX = f"""
 INSERT INTO outbox (command_id, recorded_at, events)
 SELECT %b::uuid, CASE WHEN clock_timestamp() <= %b::timestamptz THEN %b::timestamptz END, %b::jsonb
+FROM {WRITTEN}
 RETURNING 1
 """
 INSERT_ONE_KEY = """
@@ -113,11 +116,20 @@ def insert_few_events(count: int) -> str:
 
 @lru_cache(maxsize=64)
 def all_of(*inserts: str) -> Statement:
-    """Return one statement that carries out all the inserts, their parameters numbered through."""
-    parts = ", ".join(f"part_{number} AS ({insert})" for number, insert in enumerate(inserts))
+    """Return one statement that carries out all the inserts, their parameters numbered through.
+
+    **Why** one reads the others: PostgreSQL carries out parts that nobody reads in an order of its own, the last first.
+    """
     number = count(1)
-    text = re.sub("%b", lambda _: f"${next(number)}", f"WITH {parts} SELECT 1").encode()
+    numbered = [re.sub("%b", lambda _: f"${next(number)}", insert) for insert in inserts]
+    parts = [f"part_{index} AS ({insert})" for index, insert in enumerate(sorted(numbered, key=_waits_for_others))]
+    written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(parts) - 1))
+    text = f"WITH {', '.join(parts)} SELECT 1".replace(WRITTEN, written).encode()
     return Statement(b"append_" + sha256(text).hexdigest()[:16].encode(), text)
+
+
+def _waits_for_others(insert: str) -> bool:
+    return WRITTEN in insert
 
 
 NOW = "SELECT clock_timestamp()"
