@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +31,7 @@ WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the 
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
 STATEMENT_MS_MAX = 30_000
+_opening = Lock()
 
 
 def parameters() -> dict[str, Any]:
@@ -83,9 +85,14 @@ def _connected(parameters: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@lru_cache(maxsize=1)
 def pool() -> ConnectionPool[StoreConnection]:
-    """Return this process's pool, opened on first use."""
+    """Return this process's pool, opened on first use; the lock, because two threads may be the first together."""
+    with _opening:
+        return _opened_pool()
+
+
+@lru_cache(maxsize=1)
+def _opened_pool() -> ConnectionPool[StoreConnection]:
     return ConnectionPool(
         connection_class=StoreConnection,
         kwargs={**parameters(), "autocommit": True},
@@ -99,9 +106,10 @@ def pool() -> ConnectionPool[StoreConnection]:
 
 
 def close_pool() -> None:
-    if pool.cache_info().currsize:
-        pool().close()
-        pool.cache_clear()
+    with _opening:
+        if _opened_pool.cache_info().currsize:
+            _opened_pool().close()
+            _opened_pool.cache_clear()
 
 
 class connection:  # noqa: N801 (used as a function)
