@@ -120,3 +120,22 @@ def test_every_problem_can_be_written_whatever_was_sent(operator: Client) -> Non
     assert problem(post(operator, "deposit", '{"\\ud800": 1}'), 400, "unknown_field")["field"] == "\\ud800"
     (outcome,) = ok(post(operator, "batch", f'{{"commands": [{element}]}}'))["outcomes"]
     assert outcome["field"] == "\\ud800"
+
+
+def test_a_defect_is_logged_without_the_values_it_was_met_with(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(submission: Any) -> None:
+        raise ZeroDivisionError("a defect")
+
+    body = {"account_id": open_account(operator), "amount": "1", "description": "a word to be forgotten"}
+    monkeypatch.setattr(batching, "submit", fail)
+    problem(post(operator, "deposit", body), 500, "internal_error")
+    written = "".join(capsys.readouterr())
+    assert "ZeroDivisionError: a defect" in written
+    assert "a word to be forgotten" not in written
+
+
+@pytest.mark.parametrize("key", ['"a\\000bcdefghij"', "é" * 32, "x" * 4_000])
+def test_a_session_cookie_that_nobody_was_given_is_nobodys(key: str) -> None:
+    problem(Client(headers={"Cookie": f"sessionid={key}"}).get(f"{API}/accounts"), 401, "not_signed_in")
