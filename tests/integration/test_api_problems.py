@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
+from chronicle.roles import Role
 from ledger.api import commands
 from ledger.engine import batching
 from ledger.engine.submission import Rejected
 from ledger.errors import Busy, Overloaded, StoreUnavailable
-from tests.api_world import API, get, ok, open_account, post, problem
+from tests.api_world import API, client_with, get, ok, open_account, post, problem
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -139,3 +141,15 @@ def test_a_defect_is_logged_without_the_values_it_was_met_with(
 @pytest.mark.parametrize("key", ['"a\\000bcdefghij"', "é" * 32, "x" * 4_000])
 def test_a_session_cookie_that_nobody_was_given_is_nobodys(key: str) -> None:
     problem(Client(headers={"Cookie": f"sessionid={key}"}).get(f"{API}/accounts"), 401, "not_signed_in")
+
+
+@pytest.mark.parametrize("alias", ["default", "read_model"])
+def test_a_database_that_is_away_is_no_defect(monkeypatch: pytest.MonkeyPatch, alias: str) -> None:
+    caller = client_with(Role.AUDITOR)  # whose token nobody has asked for yet
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    with connections[alias].cursor() as cursor:
+        cursor.execute(others, [connections[alias].settings_dict["NAME"]])
+    monkeypatch.setitem(connections[alias].settings_dict, "NAME", "nowhere")
+    response = caller.get(f"{API}/accounts")
+    problem(response, 503, "database_unavailable")
+    assert response["Retry-After"] == "1"
