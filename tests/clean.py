@@ -36,7 +36,7 @@ def empty_everything(servers: Servers) -> None:
     # What the relay signed last: kept, it would refuse to sign the history of the next test.
     (servers.folder / "log_head").unlink(missing_ok=True)
     # The keys of the world before: an account of the same id has another one now.
-    RING.forget()
+    RING.start_over()
     # In a thread of its own: this one may be running an event loop (Playwright's, for one).
     with ThreadPoolExecutor(1) as executor:
         executor.submit(lambda: asyncio.run(delete_stream(servers.nats.url))).result()

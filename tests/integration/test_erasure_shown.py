@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ledger.domain.commands import Deposit, SettleTransfer, StartTransfer
 from ledger.engine import erasure
 from ledger.engine.erasure import erase
 from ledger.models import Event, Refusal
-from ledger.store import journal
+from ledger.store import event_store, journal
 from projections import finding, rebuild
 from projections.connection import read_model_connection
 from projections.consistency import run as consistency
@@ -124,6 +125,38 @@ def test_a_transfer_in_steps_brings_no_text_back(monkeypatch: pytest.MonkeyPatch
     applied()
     assert in_read_model(("Annsteps",)) == {}
     assert Transaction.objects.filter(transfer_id=str(started.command_id), description=ERASED).count() == 2
+    assert findings() == []
+
+
+def test_a_transfer_in_steps_that_its_targets_erasure_overtook_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting does not touch the target, so nothing stops one that was decided on the target before its erasure."""
+    texts()
+    append = event_store.append
+
+    def erased_meanwhile(rows: event_store.Append, read_at: datetime) -> None:
+        monkeypatch.setattr(event_store, "append", append)
+        with monkeypatch.context() as patch:  # the key still stands, as it does for a moment
+            patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
+            erase("ann", "request 17", "admin")
+        sign()
+        wait_until_applied()
+        append(rows, read_at)
+
+    monkeypatch.setattr(event_store, "append", erased_meanwhile)
+    with projector():
+        (started,) = submit(StartTransfer("bob", "ann", Decimal(3), "Annsteps"))
+        sign()
+        wait_until_applied()
+    positions = rows(
+        "SELECT event_type, position FROM journal WHERE aggregate_id = %s OR event_type = 'SubjectErased'",
+        f"transfer:{started.command_id}",
+    )
+    assert dict(positions)["SubjectErased"] < dict(positions)["TransferStarted"], "or this test shows nothing"
+    assert in_read_model(("Annsteps",)) == {}
+    erase("ann", "request 17", "admin")
+    submit(SettleTransfer(str(started.command_id), "bob", "ann"))
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
     assert findings() == []
 
 
