@@ -87,18 +87,34 @@ def open_recorded(events: Sequence[RecordedEvent], gone: Set[str] = frozenset())
 
 
 def open_events(events: Sequence[Sequenced]) -> list[Sequenced]:
-    """Return whole commands as projections read them.
+    """Return whole commands as projections read them; `gone_with` says what stays shut."""
+    opened = open_recorded([sequenced.event for sequenced in events], gone_with(events))
+    return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
+
+
+def open_data(events: Sequence[Sequenced]) -> list[Sequenced]:
+    """Return whole commands with what each says opened, and the states after them as they are recorded.
+
+    **Why** every state repeats the owner's name: opening it with each event was half the cost of a rebuild's texts.
+    """
+    opened = open_all([sequenced.event.data for sequenced in events], gone_with(events))
+    return [
+        s if data is s.event.data else s._replace(event=s.event._replace(data=data))
+        for s, data in zip(events, opened, strict=True)
+    ]
+
+
+def gone_with(events: Iterable[Sequenced]) -> Set[str]:
+    """Return the ids of the keys that open nothing after these events, and after those that were asked about before.
 
     **Why** what an erasure on record has made unreadable is not opened, even if the key still stands: a transfer in
-    steps may be settled after the erasure with a text from before it, and no later event would make that forgotten.
+    steps may be started on what its target was just before the erasure, and be ordered after it, or be settled after
+    it with a text from before it; and no later event would make that forgotten.
     """
-    gone = {
-        key_id_of(event.aggregate_id, generation)
-        for event, *_ in events
-        for generation in range(event.state.get("erasures", 0))
-    }
-    opened = open_recorded([sequenced.event for sequenced in events], gone)
-    return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
+    for event, *_ in events:
+        for generation in range(event.state.get("erasures", 0)):
+            RING.note_gone(key_id_of(event.aggregate_id, generation))
+    return RING.gone
 
 
 def open_envelopes(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
