@@ -16,6 +16,7 @@ from ledger.engine.originals import with_originals
 from ledger.engine.plan import Plan
 from ledger.engine.replay import event_ids_in
 from ledger.engine.sealing import Sealer
+from ledger.engine.subjects import note_subjects
 from ledger.engine.submission import Outcome, Submission
 from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable
 from ledger.store import event_store
@@ -79,6 +80,7 @@ def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_
         plan.add(submission)
     plan.finish()
     if plan.rows and not dry_run:
+        note_subjects(submissions, plan.outcomes)
         event_store.append(plan.rows, snapshot.now)
         on_commit()
     return plan.outcomes

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ledger.domain.account import ERASED
@@ -37,6 +37,14 @@ from ledger.subjects.seal import is_sealed, key_ids_of
 OWN_WORDS = ("", ERASED, EXPIRED, INITIAL_BALANCE)
 OWN_COMMANDS = (type_of[ExpireHold], type_of[FailTransfer])  # of its workers; their reasons are codes
 
+# What a certificate says of copies.
+ELSEWHERE = {
+    "sealed": "log entries, the stream, and evidence bundles, whenever they were made, hold these texts sealed under "
+    "the destroyed keys, and never held them otherwise",
+    "portal": "the portal keeps no file that it exports, and auditors' notes on these accounts are sealed likewise",
+    "out_of_reach": "what somebody read, copied, downloaded as an export or has in a backup of the portal's database",
+}
+
 
 class NotCertifiable(LedgerError):
     """A key still stands, no signed head covers the erasure, or an event's proof does not hold: run verify_ledger."""
@@ -45,39 +53,59 @@ class NotCertifiable(LedgerError):
     status = 503
 
 
-def write_certificate(conn: Connection, account_id: str, keys: Sequence[Standing], head: StoredHead,
+@dataclass(slots=True)
+class _Gone:
+    """What the erasures of some accounts took: `before` are the accounts' own events from before them."""
+
+    erasures: Positioned = field(default_factory=list)
+    keys: dict[str, Standing] = field(default_factory=dict)
+    before: Positioned = field(default_factory=list)
+
+    def take(self, own: Positioned, account_id: str, keys: Sequence[Standing], tree_size: int) -> None:
+        """Add an account's events and the keys it has had. Raises: NotCertifiable."""
+        erasures = [positioned for positioned in own if positioned[1].event_type == SubjectErased.__name__]
+        if not erasures:
+            raise NotCertifiable(f"no erasure of {account_id} is under the head of size {tree_size}")
+        destroyed = [key for key in keys if key.generation < len(erasures)]
+        if standing := [key.generation for key in destroyed if key.erased_at is None]:
+            raise NotCertifiable(f"the keys of {account_id} numbered {standing} are not destroyed yet")
+        self.erasures += erasures
+        self.keys.update((key.key_id, key) for key in destroyed)
+        self.before += [(position, event) for position, event in own if position < erasures[-1][0]]
+
+
+def write_certificate(conn: Connection, subject_id: str, keys: Mapping[str, Sequence[Standing]], head: StoredHead,
                       signer: Signer) -> str:  # fmt: skip
-    """Return the certificate of all erasures of an account under a head.
+    """Return the certificate of all erasures of a subject under a head. `keys`: those of each account, by its id.
 
     Raises: NotCertifiable, TooMuchEvidence.
     """
-    own = Selection(account_id).read(conn, head.tree_size)
-    erasures = [(position, event) for position, event in own if event.event_type == SubjectErased.__name__]
-    if not erasures:
-        raise NotCertifiable(f"no erasure of {account_id} is under the head of size {head.tree_size}")
-    last = erasures[-1][0]
-    destroyed = {key.key_id: key for key in keys if key.generation < len(erasures)}
-    if standing := [key.generation for key in destroyed.values() if key.erased_at is None]:
-        raise NotCertifiable(f"the keys of {account_id} numbered {standing} are not destroyed yet")
-    before = [(position, event) for position, event in own if position < last]
-    about = dict([*before, *_other_sides(before)])
+    gone = _Gone()
+    for account_id, standing in keys.items():
+        gone.take(Selection(account_id).read(conn, head.tree_size), account_id, standing, head.tree_size)
+    about = dict([*gone.before, *_other_sides(gone.before)])
     prover = Prover(conn, head)
+    erased = [
+        {**_proven(position, event, prover), "fields": names}
+        for position, event in sorted(about.items())
+        if (names := [name for name, text in _texts(event) if _is_under(text, gone.keys)])
+    ]
     statement = {
-        "account_id": account_id,
-        "erasures": [_erasure(position, event) for position, event in erasures],
-        "keys_destroyed": [_key(key) for key in destroyed.values()],
-        "erased": [
-            {**_proven(position, event, prover), "fields": names}
-            for position, event in sorted(about.items())
-            if (names := [name for name, text in _texts(event) if _is_under(text, destroyed)])
-        ],
-        "erasure_proofs": [_proven(position, event, prover) for position, event in erasures],
+        "subject_id": subject_id,
+        "account_ids": sorted(keys),
+        "erasures": [_erasure(position, event) for position, event in sorted(gone.erasures)],
+        "keys_destroyed": [_key(key) for key in gone.keys.values()],
+        "erased": erased,
+        # Whose statements lost words too, because they shared them.
+        "shared_with": sorted({event["aggregate_id"] for event in erased} - keys.keys()),
+        "erasure_proofs": [_proven(position, event, prover) for position, event in sorted(gone.erasures)],
         "not_erased": [
             {"position": position, "event_id": str(event.event_id), "fields": names}
-            for position, event in before
+            for position, event in sorted(gone.before)
             if (names := [name for name, text in _texts(event) if not is_sealed(text) and text not in OWN_WORDS])
             and event.metadata["command_type"] not in OWN_COMMANDS
         ],
+        "elsewhere": ELSEWHERE,
         "tree_head": head.note,
     }
     return signer.sign(f"{_title(signer.name)}\n{json.dumps(statement, indent=1, ensure_ascii=False)}\n")
@@ -128,6 +156,7 @@ def _is_under(text: str, keys: dict[str, Standing]) -> bool:
 def _erasure(position: int, event: RecordedEvent) -> dict[str, Any]:
     return {
         "position": position,
+        "account_id": event.aggregate_id,
         "event_id": str(event.event_id),
         "recorded_at": format_instant(event.recorded_at),
         "actor": event.metadata["actor"],

@@ -114,7 +114,7 @@ def _certificate() -> tuple[str, Signer]:
     erase("ann", "request 17", "admin")
     head, signer = sign(), log_key.load_signer()
     with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), head, signer), signer
+        return certificate.write_certificate(conn, "ann", {"ann": erasure.keys.keys_of("ann")}, head, signer), signer
 
 
 def test_a_certificate_holds_for_the_logs_key_alone_and_every_proof_in_it_is_checked() -> None:
@@ -146,4 +146,6 @@ def test_no_certificate_is_written_while_a_key_stands_or_an_event_is_altered(
 def _after_tampering() -> Any:
     erase("ann", "request 17", "admin")
     with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), sign(), log_key.load_signer())
+        return certificate.write_certificate(
+            conn, "ann", {"ann": erasure.keys.keys_of("ann")}, sign(), log_key.load_signer()
+        )
