@@ -2,9 +2,9 @@
 
 A certificate is a signed note (c2sp.org/signed-note) whose text is a line of title and one JSON object. It holds
 no text of the subject, and not the key: only that the key is destroyed, which events had texts under it, and the
-inclusion proof of each under a signed head. Each proof is checked before it is written down, and `check` does it
-again with nothing but the note and the log's key. It also says which texts were not erased, because they were
-recorded in plain before texts were sealed.
+inclusion proof of each under a signed head. Each proof is checked before it is written down, and `verify_evidence.py`
+does it again with nothing but the note and the log's key. It also says which texts were not erased, because they were
+recorded in plain before texts were sealed, and what became of copies.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ledger.domain.events import SubjectErased
 from ledger.domain.holds import EXPIRED
 from ledger.domain.instants import format_instant
 from ledger.errors import LedgerError
+from ledger.evidence.parts import short_succession
 from ledger.evidence.selection import Positioned, Selection
-from ledger.store import journal, merkle
+from ledger.store import journal, merkle, succession
 from ledger.store.proofs import Prover
 from ledger.store.recorded import RecordedEvent, hash_of
-from ledger.store.signed_note import InvalidNote, Signer, Verifier, open_note
+from ledger.store.signed_note import Signer
 from ledger.store.tree import Connection
-from ledger.store.tree_head_note import open_tree_head
 from ledger.store.tree_heads import StoredHead
 from ledger.subjects.keys import Standing
 from ledger.subjects.seal import is_sealed, key_ids_of
@@ -108,28 +108,9 @@ def write_certificate(conn: Connection, subject_id: str, keys: Mapping[str, Sequ
         "elsewhere": ELSEWHERE,
         "tree_head": head.note,
     }
-    return signer.sign(f"{_title(signer.name)}\n{json.dumps(statement, indent=1, ensure_ascii=False)}\n")
-
-
-def check(note: str, keys: Sequence[Verifier], origin: str) -> dict[str, Any]:
-    """Return what a certificate states, once its signature, its head and each of its proofs hold.
-
-    Raises: InvalidNote, InvalidProof.
-    """
-    text, _ = open_note(note, keys)
-    title, _, body = text.partition("\n")
-    if title != _title(origin):
-        raise InvalidNote(f"this is no certificate of erasure by {origin}")
-    statement: dict[str, Any] = json.loads(body)
-    head = open_tree_head(statement["tree_head"], keys, origin)
-    for proven in (*statement["erased"], *statement["erasure_proofs"]):
-        path = [base64.b64decode(node) for node in proven["path"]]
-        merkle.check_inclusion(bytes.fromhex(proven["hash"]), proven["position"] - 1, head.size, path, head.root)
-    return statement
-
-
-def _title(origin: str) -> str:
-    return f"{origin} erasure"
+    if keys_of_log := short_succession(conn, succession.changes(conn), head):
+        statement["succession"] = keys_of_log
+    return signer.sign(f"{signer.name} erasure\n{json.dumps(statement, indent=1, ensure_ascii=False)}\n")
 
 
 def _other_sides(own: Positioned) -> Iterator[tuple[int, RecordedEvent]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,14 +13,14 @@ from django.core.management import CommandError, call_command
 from chronicle.roles import Role
 from ledger.domain.account import ERASED
 from ledger.domain.commands import CreateAccount, Transfer
-from ledger.engine import execute as engine
+from ledger.engine import writing
 from ledger.engine.erasure import owner_name
 from ledger.engine.execute import execute
 from ledger.engine.sealing import Sealer
 from ledger.engine.subjects import accounts_of, subject_of
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import CommitUnknown
-from ledger.evidence import certificate
+from ledger.evidence.verify_evidence import check_certificate
 from ledger.store import log_key
 from ledger.subjects.connection import KeysUnavailable
 from tests.api_world import client_with, get, new_user, ok, post
@@ -52,7 +53,7 @@ def test_all_accounts_of_a_person_are_forgotten_at_once_and_nobody_elses(tmp_pat
     assert "Bobby" in shown("b")
     assert "Annabella" in shown("c"), "of the same name, and not the same person"
     assert in_read_model(("Annown", "Annshared")) == {}
-    stated = certificate.check(file.read_text(), [log_key.load_signer().verifier], log_key.load_signer().name)
+    stated = check_certificate(file.read_text(), log_key.load_signer().verifier.vkey)
     assert (stated["account_ids"], stated["shared_with"]) == (["a1", "a2"], ["b"])
     assert [e["account_id"] for e in stated["erasures"]] == ["a1", "a2"]
     assert {key["account_id"] for key in stated["keys_destroyed"]} == {"a1", "a2"}
@@ -100,30 +101,31 @@ def test_what_a_refused_creation_said_counts_for_nothing() -> None:
 def test_of_two_that_create_an_account_at_once_the_one_that_did_says_whose_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    append, met = engine.event_store.append, []
+    append, met = writing.append, []
 
-    def be_second(*arguments: object) -> None:
+    def be_second(*arguments: Any) -> Any:
         if not met:
             met.append(True)
             submit(create("a1", "customer-7"))
-        append(*arguments)  # type: ignore[arg-type]
+        return append(*arguments)
 
-    monkeypatch.setattr(engine.event_store, "append", be_second)
+    monkeypatch.setattr(writing, "append", be_second)
     (outcome,) = execute([submission(create("a1", "mallory"))])
     assert isinstance(outcome, Rejected)
     assert (accounts_of("customer-7"), accounts_of("mallory")) == (["a1"], [])
 
 
 def test_a_commit_that_nobody_heard_of_keeps_whose_the_account_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    append, calls = engine.event_store.append, []
+    append, calls = writing.append, []
 
-    def unheard(*arguments: object) -> None:
-        append(*arguments)  # type: ignore[arg-type]
+    def unheard(*arguments: Any) -> Any:
+        told_at = append(*arguments)
         calls.append(True)
         if len(calls) == 1:
             raise CommitUnknown("the connection broke")
+        return told_at
 
-    monkeypatch.setattr(engine.event_store, "append", unheard)
+    monkeypatch.setattr(writing, "append", unheard)
     (outcome,) = execute([submission(create("a1", "customer-7"))])
     assert isinstance(outcome, Accepted)
     assert accounts_of("customer-7") == ["a1"]
@@ -135,9 +137,15 @@ def test_no_account_comes_to_be_of_which_it_is_not_noted_whose_it_is(monkeypatch
 
     monkeypatch.setattr("ledger.engine.subjects.belonging.note", away)
     monkeypatch.setattr("ledger.engine.execute.RETRY_S_MAX", 0.1)
-    with pytest.raises(KeysUnavailable):
-        execute([submission(create("a1", "customer-7"))])
+    for number in (1, writing.STREAMED_FROM):
+        with pytest.raises(KeysUnavailable):
+            execute([submission(create(f"a{n}", "customer-7")) for n in range(number)])
     assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+def test_of_many_accounts_made_at_once_each_is_noted() -> None:
+    submit(*(create(f"a{n:03}", f"customer-{n % 2}") for n in range(writing.STREAMED_FROM)))
+    assert accounts_of("customer-1") == [f"a{n:03}" for n in range(writing.STREAMED_FROM) if n % 2]
 
 
 def test_the_api_takes_it_checks_it_and_never_shows_it() -> None:
@@ -175,7 +183,7 @@ def test_texts_from_before_they_were_sealed_are_counted_and_named_and_never_said
     with relay(), projector():
         printed = run("--subject", "ann", "--actor", admin, "--output", str(file))
     assert "NOT erased: 2 events hold texts in plain" in printed
-    stated = certificate.check(file.read_text(), [log_key.load_signer().verifier], log_key.load_signer().name)
+    stated = check_certificate(file.read_text(), log_key.load_signer().verifier.vkey)
     assert [(event["position"], event["fields"]) for event in stated["not_erased"]] == [
         (1, ["data.owner_name", "state.owner_name"]), (2, ["state.owner_name"]),
     ]  # fmt: skip

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -27,10 +26,10 @@ from ledger.engine.erasure import account_of, erase, owner_name
 from ledger.engine.subjects import accounts_of, subject_of
 from ledger.errors import LedgerError
 from ledger.evidence import certificate
+from ledger.evidence.verify_evidence import UNREADABLE, Broken, check_certificate
 from ledger.store import history, log_key, succession, tree_heads
 from ledger.store.connection import dedicated_connection
-from ledger.store.merkle import InvalidProof
-from ledger.store.signed_note import InvalidNote, Verifier
+from ledger.store.signed_note import InvalidNote, Verifier, open_note
 from ledger.store.tree_heads import StoredHead
 from ledger.subjects.keys import FRESH_S, keys_of
 from projections import forgetting
@@ -78,7 +77,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=MISSING) from error
         output = options["output"] or Path(f"erasure-{subject_id}.certificate")
         _write_whole(output, note)
-        self._report(output, certificate.check(note, [signer.verifier], settings.LOG_ORIGIN), head, cleared)
+        self._report(output, check_certificate(note, signer.verifier.vkey), head, cleared)
         self._let_read_models_forget(position, deadline)
 
     def _whom(self, options: dict[str, Any]) -> tuple[str, list[str]]:
@@ -172,14 +171,15 @@ class Command(BaseCommand):
         try:
             note = path.read_text()
             vkey = Path(key).read_text() if key and Path(key).is_file() else key
-            verifiers = [Verifier.parse(vkey)] if vkey else _own_verifiers()
-        except (OSError, InvalidNote) as error:
+            if vkey:
+                Verifier.parse(vkey)
+        except (OSError, UnicodeDecodeError, InvalidNote) as error:
             raise CommandError(str(error), returncode=USAGE) from error
+        try:
+            stated = check_certificate(note, vkey or _own_key(note))
         except LedgerError as error:
             raise CommandError(f"{error}; give the log's verifier key with --key", returncode=MISSING) from error
-        try:
-            stated = certificate.check(note, verifiers, verifiers[0].name)
-        except (InvalidNote, InvalidProof, KeyError, ValueError, TypeError) as error:
+        except (Broken, InvalidNote, *UNREADABLE) as error:
             raise CommandError(f"{path} does not hold: {error}", returncode=CHECK_FAILED) from error
         self.stdout.write(f"{path}: {stated['subject_id']}, {len(stated['erased'])} events erased and proven")
 
@@ -197,8 +197,9 @@ def _write_whole(path: Path, text: str) -> None:
     os.replace(unfinished, path)
 
 
-def _own_verifiers() -> list[Verifier]:
-    """Return this machine's key and those that the log names. Raises: LogKeyUnusable, SuccessionBroken."""
+def _own_key(note: str) -> str:
+    """Return the key of this log that signed a note. Raises: LogKeyUnusable, SuccessionBroken, InvalidNote."""
     with dedicated_connection() as conn:
         changes = succession.changes(conn)
-    return [log_key.load_signer().verifier, *(key for change in changes for key in (change.old, change.new))]
+    known = [log_key.load_signer().verifier, *(key for change in changes for key in (change.old, change.new))]
+    return open_note(note, known)[1][0].vkey
