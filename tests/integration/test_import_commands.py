@@ -223,7 +223,7 @@ def test_wrong_usage_is_said_and_nothing_is_written(
 
 def test_an_actor_that_is_none_is_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "in.jsonl", *deposits(new_account(), 1))
-    for actor in (" ", "a\x00b", "a" * 151):
+    for actor in (" ", "a\x00b", "a" * 151, "ledger:sagas", "importer/x"):
         assert Imported(path, actor=actor).code == USAGE
 
 
