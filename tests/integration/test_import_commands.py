@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-from io import BytesIO, StringIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 
 from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.errors import StoreUnavailable
 from ledger.importing import run as importing
 from ledger.subjects.texts import open_all
 from tests.api_world import new_id
+from tests.import_world import Imported, deposits, jsonl, outcomes
 from tests.ledger_world import history, new_account, rows, scalar, table_sizes
 from tests.servers import REPOSITORY
 from tests.waiting import wait_for
@@ -26,37 +25,8 @@ pytestmark = pytest.mark.usefixtures("database")
 STORED_KEYS = "SELECT count(*) FROM idempotency_keys WHERE key LIKE %s"
 
 
-class Imported:
-    """One run of the command: what it printed, what it left with, what it wrote to --outcomes."""
-
-    def __init__(self, path: Path | str, *arguments: str, actor: str = "importer") -> None:
-        out, err = StringIO(), StringIO()
-        self.code: int = 0
-        try:
-            call_command("import_commands", str(path), "--actor", actor, *arguments, stdout=out, stderr=err)
-        except SystemExit as left:
-            self.code = int(left.code or 0)
-        except CommandError as error:
-            self.code = error.returncode
-            err.write(str(error))
-        self.printed, self.faults = out.getvalue().strip(), err.getvalue().strip()
-
-
-def deposits(account_id: str, *amounts: int) -> list[dict[str, Any]]:
-    return [{"type": "deposit", "account_id": account_id, "amount": str(amount)} for amount in amounts]
-
-
-def jsonl(path: Path, *elements: dict[str, Any] | str) -> Path:
-    path.write_text("".join(f"{e if isinstance(e, str) else json.dumps(e)}\n" for e in elements))
-    return path
-
-
 def balance(account_id: str) -> int:
     return history(account_id)[-1][2]
-
-
-def outcomes(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_second_run_replays_every_line_and_writes_nothing(tmp_path: Path) -> None:
