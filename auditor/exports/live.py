@@ -1,7 +1,6 @@
 """The live page's events as an export: what its filter accepts, from the first event to the head there is now.
 
-They are read as that page reads them, with their texts opened. The admin's list of events is exported as it is
-recorded, with its texts sealed.
+They are read as that page reads them, with their texts opened.
 """
 
 from __future__ import annotations
