@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldError, PermissionDenied, ValidationError
 from django.db import OperationalError, connections
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, QueryDict
 
 from auditor.admin.base import ReadOnlyAdmin
@@ -32,11 +32,11 @@ class NoSuchList(Exception):
 class Source:
     """`lookups` are what is read of each row, `columns` what is made of it."""
 
-    def __init__(self, label: str, model_admin: ReadOnlyAdmin, queryset: QuerySet[Any]) -> None:
+    def __init__(self, label: str, model: type[Model], queryset: QuerySet[Any], keyset: Sequence[str]) -> None:
         self.label = label
-        self._keyset = model_admin.keyset
-        self._queryset = queryset.order_by(*model_admin.keyset)
-        self.columns: list[Column] = columns_of(model_admin.model, tuple(queryset.query.annotations))
+        self._keyset = keyset
+        self._queryset = queryset
+        self.columns: list[Column] = columns_of(model, tuple(queryset.query.annotations))
         self._lookups = [column.lookup for column in self.columns if column.lookup]
 
     def pieces(self) -> Iterator[list[list[Any]]]:
@@ -79,10 +79,10 @@ def open_source(request: HttpRequest, label: str, query: str) -> Source:
         raise PermissionDenied
     request.GET = _without_page(query)  # type: ignore[assignment]
     try:
-        queryset = model_admin.get_changelist_instance(request).get_queryset(request)
+        changelist = model_admin.get_changelist_instance(request)
     except (IncorrectLookupParameters, ValidationError, FieldError) as error:
         raise NoSuchList("the list cannot be narrowed like that") from error
-    return Source(label, model_admin, queryset)
+    return Source(label, model_admin.model, changelist.queryset, changelist.keyset)
 
 
 def subjects(request: HttpRequest, label: str, query: str) -> list[tuple[str, str]]:
