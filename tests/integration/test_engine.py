@@ -17,6 +17,7 @@ from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import TooLate
 from ledger.store import event_store
+from ledger.store.append import append
 from ledger.store.recorded import event_id_of, hash_of
 from tests.ledger_world import (
     accepted,
@@ -224,9 +225,9 @@ def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> 
     plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
     before = table_sizes()
     with pytest.raises(TooLate):
-        event_store.append(plan.rows, snapshot.now - 2 * event_store.FINAL_AFTER)
+        append(plan.rows, snapshot.now - 2 * event_store.FINAL_AFTER)
     assert table_sizes() == before
-    event_store.append(plan.rows, snapshot.now)
+    append(plan.rows, snapshot.now)
 
 
 def test_accepted_commands_wait_in_the_outbox_with_what_the_relay_must_know() -> None:
