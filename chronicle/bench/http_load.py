@@ -58,10 +58,10 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 async def at_rate(port: int, connections: int, per_s: float, seconds: float, expected: int,
-                  request_of: RequestOf) -> None:  # fmt: skip
-    """Send requests at a rate, whatever becomes of those before.
+                  request_of: RequestOf) -> float:  # fmt: skip
+    """Send requests at a rate, whatever becomes of those before, and return the rate that was kept.
 
-    **Raises** AssertionError for another status, and when the connections were too few to keep the rate.
+    It falls short where each of the connections waits for an answer. **Raises** AssertionError for another status.
     """
     began, total = time.perf_counter(), int(per_s * seconds)
     numbers = iter(range(total))
@@ -76,5 +76,4 @@ async def at_rate(port: int, connections: int, per_s: float, seconds: float, exp
         writer.close()
 
     await asyncio.gather(*(one_connection() for _ in range(connections)))
-    took_s = time.perf_counter() - began
-    assert took_s < 1.1 * seconds + 1, f"{total} requests took {took_s:.1f} s instead of {seconds:.0f}"
+    return total / (time.perf_counter() - began)
