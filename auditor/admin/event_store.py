@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
-from auditor.admin.filters import EventTypeFilter, LateFilter
+from auditor.admin.filters import JOURNAL_BY_TYPE, EventTypeFilter, LateFilter
 from auditor.admin.formats import (
     NOTHING,
     aggregate_link,
@@ -106,6 +106,8 @@ def _events_of_command(event: Any) -> list[SafeString]:
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
+    # An account's versions rise with its positions.
+    led_by = (("-aggregate_id", "-version"), JOURNAL_BY_TYPE)
     exact_search = ("position", "aggregate_id")
     account_fields = ("aggregate_id",)
     search_help_text = "Position or account id"
@@ -162,6 +164,7 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
+    led_by = (("-actor", "-recorded_at", "-refusal_id"), ("-code", "-recorded_at", "-refusal_id"))
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
     hint = "Commands that a rule of the books refused, newest first. They changed nothing."
