@@ -166,7 +166,7 @@ def test_writers_during_an_erasure_lose_no_text_that_was_accepted_after_it() -> 
         for writer in writers:
             writer.join()
     sign()
-    events = selectors.events(0, 1_000, "ann").events
+    events = selectors.events(0, 1_000_000, "ann").events
     last = max(number for number, event in enumerate(events) if event["event_type"] == "SubjectErased")
     assert {event["data"].get("description", ERASED) for event in events[1:last]} == {ERASED}
     after = [event["data"]["description"] for event in events[last + 1 :]]
