@@ -51,10 +51,13 @@ class Plan:
         """Undo everything when all-or-nothing was asked for and somebody was rejected; refusals stay recorded."""
         if not self._atomic or not any(isinstance(outcome, Rejected) for outcome in self.outcomes):
             return
+        # By what would have been written: a key that comes twice makes a replay of what is undone here.
+        undone = {command_id for command_id, _ in self.rows.commands}
         self.rows.commands, self.rows.keys, self.advanced = [], [], {}
         aborted = Rejected(BatchAborted("another command of this batch was rejected"))
         self.outcomes = [
-            aborted if isinstance(outcome, Accepted) and not outcome.replayed else outcome for outcome in self.outcomes
+            aborted if isinstance(outcome, Accepted) and outcome.command_id in undone else outcome
+            for outcome in self.outcomes
         ]
 
     def _committed_before(self, submission: Submission) -> Outcome | None:

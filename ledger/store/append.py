@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
+from ledger.errors import LedgerError
 from ledger.store import event_store, prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import Head
@@ -90,23 +91,29 @@ class AppendStream:
 
     def __enter__(self) -> AppendStream:
         self._pipeline = Pipeline(self._connection.__enter__())
-        for statement in self._BEGIN:
-            self._pipeline.send(statement)
+        try:
+            with translated():
+                for statement in self._BEGIN:
+                    self._pipeline.send(statement)
+        except LedgerError as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def send(self, rows: Append) -> None:
         """Have the server write a piece, without waiting for it."""
         write = _written(rows, self._read_at, self._on_heads)
         self._on_heads = NO_HEADS  # asked once, for all
-        self._pipeline.send(write.statement(), write.values, write.formats)
-        self._pipeline.sync()
+        with translated():
+            self._pipeline.send(write.statement(), write.values, write.formats)
+            self._pipeline.sync()
 
     def commit(self) -> datetime:
         """Wait for everything that was sent, and commit it. Returns and raises: as `append`."""
         self._is_open = False
-        self._pipeline.send(self._COMMIT)
-        self._pipeline.sync()
         with translated(committing=True):
+            self._pipeline.send(self._COMMIT)
+            self._pipeline.sync()
             results = self._pipeline.results()
         return wire.to_instant(results[-2].get_value(0, 0))
 
@@ -114,8 +121,7 @@ class AppendStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._is_open:
-            self._pipeline.send(self._ROLLBACK)
-            self._pipeline.abandon()
+            self._pipeline.abandon(self._ROLLBACK)
         self._connection.__exit__(kind, error, trace)
 
 

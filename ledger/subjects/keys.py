@@ -41,7 +41,7 @@ SELECT key_id, key FROM made UNION ALL SELECT key_id, s.key FROM wanted JOIN sub
 READ = "SELECT key_id, key FROM subject_keys WHERE key_id = ANY(%b)"
 LAST_ERASURE = "SELECT max(erased_at) FROM subject_keys WHERE erased_at IS NOT NULL"
 OF_ACCOUNT = """
-SELECT key_id, generation, created_at, erased_at FROM subject_keys WHERE account_id = %s ORDER BY generation
+SELECT key_id, account_id, generation, created_at, erased_at FROM subject_keys WHERE account_id = %s ORDER BY generation
 """
 # One erasure at a time and each later than all before, so that the last one tells whether there was another.
 ONE_AT_A_TIME = "LOCK TABLE subject_keys IN SHARE ROW EXCLUSIVE MODE"
@@ -63,6 +63,7 @@ class Standing:
     """One key of an account, as the table has it. `erased_at` is None while it lives."""
 
     key_id: str
+    account_id: str
     generation: int
     created_at: datetime
     erased_at: datetime | None

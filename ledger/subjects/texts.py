@@ -6,7 +6,7 @@ hashed, proven, published on the bus and exported as evidence is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import structlog
@@ -65,6 +65,35 @@ def open_all(objects: Sequence[dict[str, Any]], gone: Set[str] = frozenset()) ->
         has_more = any(is_sealed(text) for text in texts.values())
         sealed = [(index, again) for index, _ in sealed if (again := sealed_in(opened[index]))] if has_more else []
     return opened
+
+
+def open_within(values: Sequence[Any]) -> list[Any]:
+    """Return JSON values with every sealed text in them opened, however deep it lies; for lists and pages of rows."""
+    opened = list(values)
+    for _ in range(LAYERS_MAX):
+        sealed = {text for value in opened for text in _sealed_within(value)}
+        if not sealed:
+            break
+        texts = open_texts(sealed)
+        opened = [_replaced(value, texts) for value in opened]
+    return opened
+
+
+def _sealed_within(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if is_sealed(value):
+            yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _sealed_within(part)
+
+
+def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return texts.get(value, value)
+    if isinstance(value, dict):
+        return {name: _replaced(part, texts) for name, part in value.items()}
+    return [_replaced(part, texts) for part in value] if isinstance(value, list) else value
 
 
 def sealed_in(object_: dict[str, Any]) -> dict[str, str]:
