@@ -11,7 +11,7 @@ from chronicle.roles import Role
 from ledger.errors import StoreUnavailable
 from tests.portal_world import signed_in
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = pytest.mark.usefixtures("clean_stores")
 
 
 def away(error: Exception) -> object:
