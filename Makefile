@@ -32,7 +32,7 @@ lint: $(TEST_READY) ## Check style, types, import contracts and missing migratio
 	@$(VENV)/bin/lint-imports --no-logo
 	@CHRONICLE_DATA=.cache/no-stack $(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
-bench: $(RUN_READY) ## Measure commands per second and the way of an event to the reader
+bench: $(TEST_READY) ## Measure commands per second, the way of an event to the reader, the portal
 	@exec $(PYTHON) manage.py bench_ledger
 
 screenshots: $(TEST_READY) ## Take the pictures in docs/ again

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.arrays import arrays
+from projections.projection import Batch, Cursor, Projection
 
 UPSERT = """
 INSERT INTO accounts (account_id, owner_name, currency, status, balance_minor, held_minor, overdraft_limit_minor,
@@ -25,7 +26,7 @@ def apply(cursor: Cursor, batch: Batch) -> None:
     if latest:
         last = [latest[account_id] for account_id in sorted(latest)]
         names = batch.owner_names(last)
-        cursor.execute(UPSERT, columns(_row(*one) for one in zip(last, names, strict=True)))
+        cursor.execute(UPSERT, arrays(UPSERT, (_row(*one) for one in zip(last, names, strict=True))))
 
 
 def _row(sequenced: Sequenced, owner_name: str) -> tuple[object, ...]:

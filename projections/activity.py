@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.arrays import arrays
+from projections.projection import Batch, Cursor, Projection
 
 ADD = """
 INSERT INTO activity (minute, event_type, currency, events, amount_minor)
@@ -22,7 +23,7 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         row = sums.setdefault((minute, sequenced.event.event_type, movement.currency if movement else ""), [0, 0])
         row[0] += 1
         row[1] += abs(movement.amount_minor) if movement else 0
-    cursor.execute(ADD, columns((*key, *row) for key, row in sums.items()))
+    cursor.execute(ADD, arrays(ADD, ((*key, *row) for key, row in sums.items())))
 
 
 PROJECTION = Projection(name="activity", version=1, tables=("activity",), apply=apply)

@@ -6,7 +6,8 @@ all the days since. A closing balance is the sum of an account's rows up to the 
 
 from __future__ import annotations
 
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.arrays import arrays
+from projections.projection import Batch, Cursor, Projection
 
 ADD = """
 INSERT INTO daily_balances (account_id, is_external, currency, day, debits_minor, credits_minor, postings)
@@ -27,7 +28,7 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         row[posting.amount_minor > 0] += abs(posting.amount_minor)
         row[2] += 1
     if sums:
-        cursor.execute(ADD, columns((*key, *row) for key, row in sums.items()))
+        cursor.execute(ADD, arrays(ADD, ((*key, *row) for key, row in sums.items())))
 
 
 PROJECTION = Projection(name="daily_balances", version=1, tables=("daily_balances",), apply=apply)

@@ -27,12 +27,13 @@ SELECT coalesce((SELECT position FROM public.checkpoints WHERE projection = 'tra
    AND NOT EXISTS (SELECT 1 FROM public.parked_events WHERE projection = 'transactions' AND aggregate_id = %s)
 """
 # The lines of an account before its erasure, and those that share a text with one of them: the other side of a
-# transfer or exchange stands beside it in the journal, the other legs of a multi-transfer within 2 × LEGS_MAX.
+# transfer or exchange stands beside it in the journal, the other legs of a multi-transfer within 2 × LEGS_MAX. A
+# reversal after the erasure has the transfer's id too, and may be there already when a batch brings both.
 _SPAN = f"CASE WHEN starts_with(own.counter_account, '{CLEARING}') THEN {2 * LEGS_MAX} ELSE 1 END"
 LINES_TOUCHED = f"""
 SELECT line.position FROM transactions AS own JOIN transactions AS line
   ON line.position BETWEEN own.position - {_SPAN} AND own.position + {_SPAN}
-WHERE own.account_id = %(account_id)s AND own.position < %(position)s
+WHERE own.account_id = %(account_id)s AND own.position < %(position)s AND line.position < %(position)s
   AND (line.position = own.position OR line.transfer_id = own.transfer_id)
 """  # noqa: S608 (made of constants)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from projections.arrays import arrays
 from projections.money import Posting
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection
 
 INSERT = """
 INSERT INTO postings (posting_id, position, command_id, account_id, is_external, currency, amount_minor,
@@ -15,7 +16,7 @@ SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::uuid[], %b::text[], %b::boo
 
 def apply(cursor: Cursor, batch: Batch) -> None:
     if rows := [_row(posting) for posting in batch.postings]:
-        cursor.execute(INSERT, columns(rows))
+        cursor.execute(INSERT, arrays(INSERT, rows))
 
 
 def _row(posting: Posting) -> tuple[object, ...]:

@@ -44,10 +44,6 @@ class Batch:
     def events(self) -> list[Sequenced]:
         return open_data(self.recorded)
 
-    def open(self) -> None:
-        """Open the texts now, wherever that costs nobody time, rather than when they are first read."""
-        assert self.events is not None
-
     def owner_names(self, events: Sequence[Sequenced]) -> list[str]:
         """Return the owner that each of some events left its account with; opened only for those asked for."""
         names = open_all([{"owner_name": s.event.state["owner_name"]} for s in events], gone_with(self.recorded))

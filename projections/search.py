@@ -8,8 +8,9 @@ while another line still says the same, and is gone with the last.
 from __future__ import annotations
 
 from ledger.domain.account import AGGREGATE_TYPE
+from projections.arrays import arrays
 from projections.erasures import ERASED, LINES_TOUCHED, lines_are_there
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection
 
 ACCOUNT, DESCRIPTION = "account", "description"
 UPSERT = """
@@ -47,7 +48,7 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         if movement.description not in ("", ERASED):
             rows.setdefault((DESCRIPTION, movement.description), (movement.description, movement.sequenced.position))
     if rows:
-        cursor.execute(UPSERT, columns((*key, *row) for key, row in sorted(rows.items())))
+        cursor.execute(UPSERT, arrays(UPSERT, ((*key, *row) for key, row in sorted(rows.items()))))
     for erasure in batch.erasures:
         lines_are_there(cursor, PROJECTION.name, erasure)
         cursor.execute(FORGET_OWNER, (erasure.account_id,))

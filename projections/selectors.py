@@ -108,8 +108,9 @@ def accounts(limit: int, after: str | None, **filters: str | None) -> Page[Accou
 
 def transactions(account_id: str, limit: int, after: int | None, *, is_newest_first: bool) -> Page[Transaction]:
     """Return an account's statement. `after`: the position of the last line of the page before."""
-    found = Transaction.objects.filter(account_id=account_id)
-    page = found.order_by("-position" if is_newest_first else "position")
+    # A range of one: by equality a planner may walk all positions in the hope of meeting the account's on its way.
+    found = Transaction.objects.filter(account_id__range=(account_id, account_id))
+    page = found.order_by(*(("account_id", "-position") if is_newest_first else ("-account_id", "position")))
     if after is not None:
         page = page.filter(**{"position__lt" if is_newest_first else "position__gt": after})
     return _page(found, page, limit, "transactions")

@@ -25,15 +25,17 @@ def head_position() -> int:
 
 def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
     """Yield batches of events from position `after` + 1 to `up_to`. Raises: ChainBroken, StoreUnavailable."""
-    return _ahead(_without_gaps(journal.read_all(after, up_to)), "journal")
+    return _ahead(_without_gaps(journal.read_all(after, up_to)))
 
 
 def batches(intake: Intake, up_to: int, size_max: int) -> Iterator[Batch]:
-    """Yield what follows an intake up to a position: whole commands, about so many events, their texts opened.
+    """Yield what follows an intake up to a position: whole commands, about so many events at a time.
 
-    Raises: ChainBroken, StoreUnavailable. The intake is ahead of what was yielded by a batch.
+    Raises: ChainBroken, StoreUnavailable. The intake may be ahead of what was yielded, by the rest of what it read.
     """
-    return _ahead(_opened(intake, up_to, size_max), "intake")
+    for arrived in read_range(intake.position, up_to):
+        for events in split(intake.from_journal(arrived), size_max):
+            yield Batch(events)
 
 
 def read_at(position: int) -> Sequenced | None:
@@ -61,22 +63,13 @@ def split(events: Sequence[Sequenced], size_max: int) -> Iterator[Sequence[Seque
         start = end
 
 
-def _opened(intake: Intake, up_to: int, size_max: int) -> Iterator[Batch]:
-    for arrived in read_range(intake.position, up_to):
-        for events in split(intake.from_journal(arrived), size_max):
-            batch = Batch(events)
-            batch.open()
-            yield batch
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, each read while the one before is worked on. Raises: what reading them does, StoreUnavailable.
 
-
-def _ahead(items: Iterator[T], name: str) -> Iterator[T]:
-    """Yield items, each made while the one before is worked on. Raises: what making them does, StoreUnavailable.
-
-    **Why** a thread: the event store, this process and the read model's server each work on a batch of their own.
-    Nobody waits for one longer than a read can take, and whoever stops in the middle does not wait for what it will
-    not see.
+    **Why** a thread: while one batch is applied the event store already looks up the next. Nobody waits for it
+    longer than a read can take, and whoever stops in the middle does not wait for the batch it will not see.
     """
-    worker = ThreadPoolExecutor(1, thread_name_prefix=name)
+    worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
     try:
         upcoming = worker.submit(next, items, None)
         while (item := _in_time(upcoming)) is not None:

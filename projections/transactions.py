@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ledger.domain.cash import INITIAL_BALANCE
+from projections.arrays import arrays
 from projections.erasures import ERASED, LINES_TOUCHED
 from projections.money import Movement
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection
 
 INSERT = """
 INSERT INTO transactions (position, event_id, account_id, version, kind, amount_minor, balance_minor, currency,
@@ -23,7 +24,7 @@ WHERE position IN ({LINES_TOUCHED}) AND description NOT IN ('', '{ERASED}', '{IN
 
 def apply(cursor: Cursor, batch: Batch) -> None:
     if rows := [_row(movement) for movement in batch.movements]:
-        cursor.execute(INSERT, columns(rows))
+        cursor.execute(INSERT, arrays(INSERT, rows))
     for erasure in batch.erasures:
         cursor.execute(FORGET, erasure.bounds)
 

@@ -23,8 +23,9 @@ from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
 from ledger.store.journal import Sequenced
+from projections.arrays import arrays
 from projections.erasures import ERASED, lines_are_there
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.projection import Batch, Cursor, Projection
 
 TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD = "transfer", "multi_transfer", "exchange", "saga", "hold"
 STARTED, COMPLETED, FAILED, REVERSED = "started", "completed", "failed", "reversed"
@@ -158,9 +159,9 @@ def fold(events: Iterable[Sequenced]) -> tuple[dict[str, Opened], dict[str, Chan
 def apply(cursor: Cursor, batch: Batch) -> None:
     opened, changes = fold(batch.events)
     if opened:
-        cursor.execute(INSERT, columns(row.row() for row in opened.values()))
+        cursor.execute(INSERT, arrays(INSERT, (row.row() for row in opened.values())))
     if changes:
-        cursor.execute(CHANGE, [*columns(change.row() for change in changes.values()), len(changes)])
+        cursor.execute(CHANGE, [*arrays(CHANGE, (change.row() for change in changes.values())), len(changes)])
     for erasure in batch.erasures:
         lines_are_there(cursor, PROJECTION.name, erasure)
         cursor.execute(FORGET, erasure.bounds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.arrays import arrays
+from projections.projection import Batch, Cursor, Projection
 
 ADD = """
 INSERT INTO trial_balance (currency, accounts_minor, external_minor, debits_minor, credits_minor, postings, position)
@@ -27,7 +28,7 @@ def apply(cursor: Cursor, batch: Batch) -> None:
         row[POSTINGS] += 1
         row[POSITION] = posting.movement.sequenced.position
     if sums:
-        cursor.execute(ADD, columns((currency, *sums[currency]) for currency in sorted(sums)))
+        cursor.execute(ADD, arrays(ADD, ((currency, *sums[currency]) for currency in sorted(sums))))
 
 
 PROJECTION = Projection(name="trial_balance", version=1, tables=("trial_balance",), apply=apply)

@@ -166,7 +166,7 @@ class Turn:
         self._follow_journal(up_to)
 
     def _follow_journal(self, up_to: int) -> None:
-        # An intake of its own, because it is ahead of what is stored by a batch.
+        # An intake of its own, because it may be ahead of what is stored.
         intake = Intake(self._intake.position, self._intake.running_hash)
         for batch in source.batches(intake, up_to, BATCH_MAX):
             self._apply(batch)

@@ -11,21 +11,10 @@ import platform
 import shutil
 import subprocess
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MACOS_PROGRAMS = (
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-)
-# No sandbox, because Chromium refuses to make one as root; the rest keeps it from calling home.
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from chronicle.bench.chromium import ARGUMENTS, find
+
+__all__ = ["ARGUMENTS", "BrowserMissing", "find_or_install"]
+
 INSTALL_TIMEOUT_S = 900
 LOG_LINES_SHOWN = 5
 
@@ -40,13 +29,6 @@ def find_or_install() -> str:
     **Raises** BrowserMissing.
     """
     return find() or install()
-
-
-def find() -> str | None:
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
-    return next((program for program in MACOS_PROGRAMS if os.access(program, os.X_OK)), None)
 
 
 def install() -> str:

@@ -7,6 +7,8 @@ included, at their addresses. Every look at one account, event or transfer is re
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib.admin import ShowFacets
@@ -18,11 +20,12 @@ from django.http.response import HttpResponseBase
 from unfold.admin import ModelAdmin
 
 from auditor import access_log
-from auditor.admin.keyset import AFTER, KeysetChangeList, KeysetPaginator
+from auditor.admin.keyset import AFTER, KeysetChangeList, KeysetPaginator, led_to
 from auditor.permissions import may_read
 from auditor.shortcuts import shortcuts
 
 PER_PAGE = 50
+NOTHING = Q(pk__in=[])
 
 
 def refuse_null_bytes(*texts: str) -> None:
@@ -35,6 +38,8 @@ class ReadOnlyAdmin(ModelAdmin):
     """Subclasses say `keyset` (the order, which an index has), `detail` (the page's sections) and columns."""
 
     keyset: tuple[str, ...] = ()
+    # Indexes that lead to the rows of one account, one type, in the order in which they hold them: see `keyset.led_to`.
+    led_by: tuple[tuple[str, ...], ...] = ()
     detail: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     # Fields that a search term is compared with, whole, each through an index.
     exact_search: tuple[str, ...] = ()
@@ -81,13 +86,21 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        found = Q(pk__in=[])
+        found: dict[str, Any] = {}
         for name in self.exact_search:
             try:
-                found |= Q(**{name: self.opts.get_field(name).to_python(search_term.strip())})
+                found[name] = self.opts.get_field(name).to_python(search_term.strip())
             except ValidationError:
                 continue  # the term is no uuid or no number, so this field cannot hold it
-        return queryset.filter(found), False
+        if len(found) > 1:
+            # A number may be a position and an account: what it is not must not keep an index from what it is.
+            everything = self.model._default_manager
+            found = {name: value for name, value in found.items() if everything.filter(**{name: value}).exists()}
+        if len(found) != 1:
+            return queryset.filter(reduce(or_, (Q(**{name: value}) for name, value in found.items()), NOTHING)), False
+        ((name, value),) = found.items()
+        led = next((order for order in self.led_by if order[0].lstrip("-") == name), None)
+        return led_to(queryset, led, value) if led else queryset.filter(**{name: value}), False
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList

@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
-from auditor.admin.filters import EventTypeFilter, LateFilter
+from auditor.admin.filters import JOURNAL_BY_TYPE, EventTypeFilter, LateFilter
 from auditor.admin.formats import (
     NOTHING,
-    account_link,
+    aggregate_link,
     anchor,
     badge,
     column,
@@ -29,17 +29,12 @@ from auditor.admin.formats import (
     preformatted,
     short_id,
 )
-from ledger.domain.account import AGGREGATE_TYPE
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
+_aggregate = column("Account", lambda row: aggregate_link(row.aggregate_id))
 _event_type = column("Type", lambda row: event_badge(row.event_type))
 _punctual = column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good"))
-
-
-def _aggregate(row: Any) -> SafeString:
-    is_account = getattr(row, "aggregate_type", AGGREGATE_TYPE) == AGGREGATE_TYPE
-    return account_link(row.aggregate_id) if is_account else badge(row.aggregate_id)
 
 
 def _position(event: Event) -> SafeString:
@@ -56,7 +51,7 @@ class EventAdmin(ReadOnlyAdmin):
     list_display = (
         column("Event", lambda event: short_id(event.event_id)),
         _event_type,
-        column("Account", _aggregate),
+        _aggregate,
         "version",
         column("Position", _position),
         _recorded_at,
@@ -66,7 +61,7 @@ class EventAdmin(ReadOnlyAdmin):
         (
             "Event",
             (
-                ("event_id", _event_type), (column("Account", _aggregate), "version"),
+                ("event_id", _event_type), (_aggregate, "version"),
                 (column("Position", _position), "schema_version"),
                 (_recorded_at, instant_column("effective_at", "Effective at (UTC)")),
             ),
@@ -111,6 +106,8 @@ def _events_of_command(event: Any) -> list[SafeString]:
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
+    # An account's versions rise with its positions.
+    led_by = (("-aggregate_id", "-version"), JOURNAL_BY_TYPE)
     exact_search = ("position", "aggregate_id")
     account_fields = ("aggregate_id",)
     search_help_text = "Position or account id"
@@ -119,7 +116,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     list_display = (
         "position",
         _event_type,
-        column("Account", _aggregate),
+        _aggregate,
         "version",
         column("Event", lambda entry: link("ledger_event_change", entry.event_id, short_id(entry.event_id))),
         column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
@@ -131,7 +128,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         (
             "Journal entry",
             (
-                ("position", _event_type), (column("Account", _aggregate), "version"),
+                ("position", _event_type), (_aggregate, "version"),
                 column("Event", lambda entry: link("ledger_event_change", entry.event_id)), "command_id",
                 (
                     column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
@@ -167,6 +164,7 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
+    led_by = (("-actor", "-recorded_at", "-refusal_id"), ("-code", "-recorded_at", "-refusal_id"))
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
     hint = "Commands that a rule of the books refused, newest first. They changed nothing."

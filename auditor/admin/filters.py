@@ -9,12 +9,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 
+from auditor.admin.keyset import led_to
 from auditor.models import Finding
 from ledger.domain.events import EVENT_TYPES
 from projections.models import Account
 from projections.transfers import KINDS, STATUSES
 
 CURRENCIES_MAX = 300  # more than there are
+# Of their indexes: the fields, in the order in which the lists show them.
+JOURNAL_BY_TYPE = ("-event_type", "-position")
+ACCOUNTS_BY_CURRENCY = ("currency", "account_id")
 
 
 class EventTypeFilter(DropdownFilter):
@@ -25,7 +29,7 @@ class EventTypeFilter(DropdownFilter):
         return [(name, name) for name in EVENT_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(event_type=self.value()) if self.value() else queryset
+        return led_to(queryset, JOURNAL_BY_TYPE, self.value()) if self.value() else queryset
 
 
 class LateFilter(RadioFilter):
@@ -84,7 +88,7 @@ class CurrencyFilter(DropdownFilter):
         return [(code, code) for code in currencies_in_use()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(currency=self.value()) if self.value() else queryset
+        return led_to(queryset, ACCOUNTS_BY_CURRENCY, self.value()) if self.value() else queryset
 
 
 def currencies_in_use() -> list[str]:

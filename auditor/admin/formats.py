@@ -19,7 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
-from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
+from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL, RESERVED_PREFIXES, TRANSFER
 from ledger.domain.money import format_minor
 from ledger.subjects.texts import open_within
 
@@ -118,6 +118,13 @@ def account_link(account_id: str) -> SafeString:
     if not account_id or account_id.startswith(OUTSIDE):
         return format_html('<span class="ledger-subtle">{}</span>', account_id) if account_id else NOTHING
     return link("projections_account_change", account_id)
+
+
+def aggregate_link(aggregate_id: str) -> SafeString:
+    """Return a link to what an event is of: an account, a transfer in steps, or something that has no page."""
+    if aggregate_id.startswith(TRANSFER):
+        return link("projections_transfer_change", aggregate_id.removeprefix(TRANSFER), aggregate_id)
+    return badge(aggregate_id) if aggregate_id.startswith(RESERVED_PREFIXES) else account_link(aggregate_id)
 
 
 def column(description: str, show: Callable[[Any], Any], kind: str = "shown") -> Column:

@@ -1,7 +1,8 @@
 """Pages through a big table without counting it and without OFFSET: each page begins after the last one's row.
 
 A page costs the same at the millionth row as at the first, because the order is always that of an index
-(Django's own paginator counts the table on every page and skips what comes before).
+(Django's own paginator counts the table on every page and skips what comes before). Narrowed to one account or one
+type, a list takes the order of the index that leads there, and asks for it in a way that leaves a planner no other.
 """
 
 from __future__ import annotations
@@ -24,12 +25,39 @@ class KeysetPaginator(InfinitePaginator):
     template_name = "auditor/pagination.html"
 
 
+def led_to(queryset: QuerySet[Any], order: Sequence[str], value: Any) -> QuerySet[Any]:
+    """Narrow rows to one value of the first field of an index, in the order of the index: its fields are `order`.
+
+    **Why** a range of one value: by equality PostgreSQL takes that field for a constant and is free to walk the
+    table's own key in the order of the rest instead, in the hope of meeting the rows on its way. Those of an account
+    that has been quiet for long all lie at its end: 860,000 rows read for 50, half a minute from a cold disk.
+    """
+    return queryset.filter(**{f"{order[0].lstrip('-')}__range": (value, value)}).order_by(*order)
+
+
 class KeysetChangeList(ChangeList):
-    """Orders by the model admin's `keyset` (`-name` descends), which must be unique and have an index."""
+    """Orders by the model admin's `keyset` (`-name` descends), which must be unique and have an index.
+
+    Narrowed to one value of a field that begins one of the admin's `led_by`, it orders by that. `keyset` is then what
+    is left of it, by which the next page is found.
+    """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.after = request.GET.get(AFTER, "")
+        self.keyset: tuple[str, ...] = ()
         super().__init__(request, *args, **kwargs)
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Take out what an index leads to: it is asked for in `get_queryset`."""
+        specs, has_filters, lookups, *rest = super().get_filters(request)
+        self._led: tuple[tuple[str, ...], Any] | None = None
+        for order in self.model_admin.led_by:
+            name = order[0].lstrip("-")
+            given = [key for key in (name, f"{name}__exact") if len(lookups.get(key, ())) == 1]
+            if len(given) == 1:
+                self._led = order, *lookups.pop(given[0])
+                break
+        return specs, has_filters, lookups, *rest
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         found: dict[str, Any] = super().get_filters_params(params)
@@ -37,15 +65,20 @@ class KeysetChangeList(ChangeList):
         return found
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
-        return list(self.model_admin.keyset)
+        led = tuple(queryset.query.order_by)
+        return list(led if led in self.model_admin.led_by else self.model_admin.keyset)
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         queryset: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        if self._led is not None:
+            queryset = led_to(queryset, *self._led)
+        order = tuple(str(name) for name in queryset.query.order_by)
+        self.keyset = order[1:] if order in self.model_admin.led_by else order
         return queryset.filter(self._beyond()) if self.after else queryset
 
     def _beyond(self) -> Q:
         """Return the condition that the address asks for. Raises: IncorrectLookupParameters."""
-        names = [name.lstrip("-") for name in self.model_admin.keyset]
+        names = [name.lstrip("-") for name in self.keyset]
         # Only the first part of a key may hold commas, so what is behind them is split off from the right.
         texts = self.after.rsplit(_SEPARATOR, len(names) - 1)
         if len(texts) != len(names):
@@ -54,7 +87,7 @@ class KeysetChangeList(ChangeList):
             values = [self.lookup_opts.get_field(n).to_python(t) for n, t in zip(names, texts, strict=True)]
         except ValidationError as error:
             raise IncorrectLookupParameters from error
-        return beyond(self.model_admin.keyset, values)
+        return beyond(self.keyset, values)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -67,7 +100,7 @@ class KeysetChangeList(ChangeList):
         rows = list(self.result_list)
         if len(rows) < self.list_per_page:
             return ""
-        values = (getattr(rows[-1], name.lstrip("-")) for name in self.model_admin.keyset)
+        values = (getattr(rows[-1], name.lstrip("-")) for name in self.keyset)
         return self.get_query_string({AFTER: _SEPARATOR.join(_text(value) for value in values)})
 
     @property

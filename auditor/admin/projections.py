@@ -11,7 +11,7 @@ from unfold.decorators import action
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
-from auditor.admin.formats import account_link, badge, column, event_badge, hash_column, instant_column, link
+from auditor.admin.formats import aggregate_link, badge, column, event_badge, hash_column, instant_column, link
 from auditor.permissions import may_repair
 from projections import parking
 from projections.connection import read_model_connection
@@ -57,7 +57,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     list_display = (
         column("Projection", lambda parked: parked.projection), _position,
         column("Type", lambda parked: event_badge(parked.event_type)),
-        column("Account", lambda parked: account_link(parked.aggregate_id)),
+        column("Account", lambda parked: aggregate_link(parked.aggregate_id)),
         _why,
         column("Reason", lambda parked: parked.reason), "attempts", instant_column("parked_at", "Parked at (UTC)"),
     )  # fmt: skip
@@ -67,7 +67,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
             (
                 "projection", _position, column("Event", lambda parked: link("ledger_event_change", parked.event_id)),
                 column("Type", lambda parked: event_badge(parked.event_type)),
-                column("Account", lambda parked: account_link(parked.aggregate_id)), _why, "reason", "attempts",
+                column("Account", lambda parked: aggregate_link(parked.aggregate_id)), _why, "reason", "attempts",
                 instant_column("parked_at", "Parked at (UTC)"),
             ),
         ),

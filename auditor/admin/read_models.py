@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
-from auditor.admin.filters import CurrencyFilter, TransferKindFilter, TransferStatusFilter
+from auditor.admin.filters import ACCOUNTS_BY_CURRENCY, CurrencyFilter, TransferKindFilter, TransferStatusFilter
 from auditor.admin.formats import (
     NOTHING,
     account_link,
@@ -53,6 +53,7 @@ _AVAILABLE = column("Available", _available, kind="money")
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     keyset = ("account_id",)
+    led_by = (ACCOUNTS_BY_CURRENCY,)
     exact_search = ("account_id",)
     search_help_text = "Part of an id or an owner's name"
     hint = "The latest state of each account."
@@ -89,6 +90,7 @@ class AccountAdmin(ReadOnlyAdmin):
 @admin.register(Transaction)
 class TransactionAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
+    led_by = (("account_id", "-position"),)
     exact_search = ("position", "event_id", "account_id")
     account_fields = ("account_id",)
     search_help_text = "Account id, event id or position"
@@ -130,6 +132,7 @@ def _transfer_link(transfer_id: str | None) -> SafeString:
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
+    led_by = (("from_account_id", "-position"), ("to_account_id", "-position"))
     exact_search = ("transfer_id", "from_account_id", "to_account_id")
     account_fields = ("from_account_id", "to_account_id")
     search_help_text = "Transfer or account id"
@@ -151,6 +154,7 @@ class TransferAdmin(ReadOnlyAdmin):
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
     keyset = ("-posting_id",)
+    led_by = (("account_id", "-posting_id"),)
     exact_search = account_fields = ("account_id",)
     search_help_text = "Account id"
     hint = "Both sides of every movement, the outside world's included; those of a command sum to zero."

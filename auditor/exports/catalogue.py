@@ -45,10 +45,10 @@ def open_source(request: HttpRequest, label: str, query: str) -> Source:
         raise PermissionDenied
     request.GET = given  # type: ignore[assignment]
     try:
-        queryset = model_admin.get_changelist_instance(request).get_queryset(request)
+        changelist = model_admin.get_changelist_instance(request)
     except (IncorrectLookupParameters, ValidationError, FieldError) as error:
         raise NoSuchList("the list cannot be narrowed like that") from error
-    return TableSource(queryset, model_admin.keyset)
+    return TableSource(changelist.queryset, changelist.keyset)
 
 
 def subjects(request: HttpRequest, label: str, query: str) -> list[tuple[str, str]]:

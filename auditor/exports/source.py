@@ -36,11 +36,11 @@ class Source(Protocol):
 
 
 class TableSource:
-    """The rows of a queryset in the order of its keyset."""
+    """The rows of a queryset that is in the order of a keyset."""
 
     def __init__(self, queryset: QuerySet[Any], keyset: Sequence[str]) -> None:
         self._keyset = keyset
-        self._queryset = queryset.order_by(*keyset)
+        self._queryset = queryset
         self.columns: list[Column] = columns_of(queryset.model, tuple(queryset.query.annotations))
         # What is read of each row; `columns` are made of it.
         self._lookups = [column.lookup for column in self.columns if column.lookup]

@@ -24,7 +24,8 @@ def open_source(given: QueryDict) -> TableSource:
     form = StatementForm(given)
     if not form.is_valid():
         raise NoSuchList("the statement cannot be narrowed like that")
-    return TableSource(lines_of(row.account_id, row.currency, form.cleaned_data), ("-position",))
+    lines = lines_of(row.account_id, row.currency, form.cleaned_data).order_by("-position")
+    return TableSource(lines, ("-position",))
 
 
 def subjects(given: QueryDict) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q, QuerySet
 
+from auditor.admin.keyset import led_to
 from auditor.past.instants import InstantField
 from ledger.domain.currencies import decimals_of
 from projections.models import Transaction
@@ -53,7 +54,7 @@ class Statement:
 
 def read_statement(account_id: str, currency: str, wanted: dict[str, Any]) -> Statement:
     """Return the page that a valid form asks for."""
-    lines = Transaction.objects.filter(account_id=account_id).order_by("-position")
+    lines = led_to(Transaction.objects.all(), ("account_id", "-position"), account_id)
     if wanted.get("before"):
         lines = lines.filter(position__lt=wanted["before"])
     condition = _condition(wanted, currency)

@@ -21,6 +21,8 @@ GROUPS = {
     "rebuild": "chronicle.bench.rebuild",
     "travel": "chronicle.bench.travel",
     "seals": "chronicle.bench.seals",
+    # Last, because it alone takes what the tests take.
+    "portal": "chronicle.bench.portal",
 }
 
 

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from django.core.management import call_command
 
@@ -30,9 +31,14 @@ ROUNDS, ROUND_S = 5, 4.0
 START_S_MAX = 60.0
 
 
+class Web(NamedTuple):
+    port: int
+    pid: int
+
+
 @contextmanager
-def daphne() -> Iterator[int]:
-    """Run one web process and yield its port."""
+def daphne() -> Iterator[Web]:
+    """Run one web process."""
     reserved = ReservedPort()
     reserved.release()
     port = reserved.number
@@ -40,7 +46,7 @@ def daphne() -> Iterator[int]:
     process = subprocess.Popen([*web, "chronicle.asgi:application"], stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/healthz")
-        yield port
+        yield Web(port, process.pid)
     finally:
         process.terminate()
         process.wait(START_S_MAX)
@@ -91,7 +97,8 @@ def ratio(name: str, floor: float, one: Callable[[], float], other: Callable[[],
 def measure_all() -> Iterable[Figure]:
     token, spread = operator_token(), accounts(SPREAD_ACCOUNTS)
     empty = request("GET", "/healthz", {})
-    with worker("relay_events"), worker("run_projections"), daphne() as port:
+    with worker("relay_events"), worker("run_projections"), daphne() as web:
+        port = web.port
         caught_up()
 
         def deposit(ids: list[str]) -> Callable[[], float]:

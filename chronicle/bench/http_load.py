@@ -55,3 +55,25 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0])
     return int(head[9:12]), await reader.readexactly(length)
+
+
+async def at_rate(port: int, connections: int, per_s: float, seconds: float, expected: int,
+                  request_of: RequestOf) -> float:  # fmt: skip
+    """Send requests at a rate, whatever becomes of those before, and return the rate that was kept.
+
+    It falls short where each of the connections waits for an answer. **Raises** AssertionError for another status.
+    """
+    began, total = time.perf_counter(), int(per_s * seconds)
+    numbers = iter(range(total))
+
+    async def one_connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in numbers:
+            await asyncio.sleep(max(0.0, began + number / per_s - time.perf_counter()))
+            writer.write(request_of(number))
+            status, body = await _answer(reader)
+            assert status == expected, f"{status} instead of {expected}: {body[:300]!r}"
+        writer.close()
+
+    await asyncio.gather(*(one_connection() for _ in range(connections)))
+    return total / (time.perf_counter() - began)

@@ -57,7 +57,9 @@ class Round:
         """Queue a statement. Raises: psycopg.DataError for a value that its type cannot hold."""
         statement = compiled(query)
         try:
-            values = [pack(value) for pack, value in zip(statement.packers, parameters, strict=True)]
+            packed = zip(statement.packers, statement.formats, parameters, strict=True)
+            # Bytes where an array belongs are one that is encoded already.
+            values = [v if format_ == BINARY and isinstance(v, bytes) else pack(v) for pack, format_, v in packed]
         except struct.error as error:
             raise psycopg.DataError(str(error)) from error
         self._calls.append((statement, values))

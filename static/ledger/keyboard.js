@@ -14,3 +14,6 @@ for (const element of document.querySelectorAll("[x-on\\:click]:not(a[href], but
     element.click();
   });
 }
+
+// Where the skip link leads takes the focus, so that the next Tab goes on from there.
+document.getElementById("content")?.setAttribute("tabindex", "-1");

@@ -6,9 +6,10 @@ import { integer, useDecimals } from "./format.js";
 import { row } from "./rows.js";
 
 const ROWS_MAX = 500;
-// A lone event is drawn at once. Under load they are gathered for this long: laying the table out costs the same for
-// one new row as for fifty.
-const DRAW_INTERVAL_MS = 100;
+// A lone event is drawn at once. Under load they are gathered, because laying the table out costs the same for one new
+// row as for fifty: for as long as leaves the browser half of its time for other things, and within these bounds.
+const DRAW_INTERVAL_MS_MIN = 40;
+const DRAW_INTERVAL_MS_MAX = 100;
 // More than these arriving at once are no news to the eye, and fading all of them would paint the table anew each frame.
 const FADED_MAX = 5;
 // Kept while paused; what comes beyond is only counted, and read again from the journal afterwards.
@@ -37,10 +38,12 @@ let isPaused = false;
 let isDrawing = false;
 let isFirstDrawing = true;
 let drawnAt = 0;
+let drawInterval = DRAW_INTERVAL_MS_MIN;
 
 function draw() {
   isDrawing = false;
   if (isPaused || !waiting.length) return;
+  drawnAt = performance.now();
   // Of more than fit, the older ones would be removed in the same breath.
   const shown = waiting.slice(-ROWS_MAX);
   waiting = [];
@@ -48,10 +51,14 @@ function draw() {
   if (!isFirstDrawing && rows.length <= FADED_MAX) for (const made of rows) made.classList.add("is-new");
   isFirstDrawing = false;
   body.prepend(...rows);
-  drawnAt = performance.now();
   trim();
   empty.hidden = true;
   page.dataset.position = shown[0].position;
+  // Runs when the frame has been laid out and painted.
+  window.setTimeout(() => {
+    const cost = performance.now() - drawnAt;
+    drawInterval = Math.min(DRAW_INTERVAL_MS_MAX, Math.max(DRAW_INTERVAL_MS_MIN, 2 * cost));
+  });
 }
 
 function trim() {
@@ -65,7 +72,7 @@ function trim() {
 function drawSoon() {
   if (isDrawing) return;
   isDrawing = true;
-  window.setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawnAt + DRAW_INTERVAL_MS - performance.now()));
+  window.setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawnAt + drawInterval - performance.now()));
 }
 
 function labelPause() {

@@ -58,6 +58,9 @@ function anchor(href, text) {
 }
 
 function account(event, addresses) {
+  if (event.aggregate_type === "transfer") {
+    return anchor(address(addresses.transfer, event.aggregate_id.replace(/^transfer:/, "")), event.aggregate_id);
+  }
   if (event.aggregate_type !== "account") return element("span", "", event.aggregate_id);
   return anchor(address(addresses.account, event.aggregate_id), event.aggregate_id);
 }

@@ -23,14 +23,14 @@ DEPOSITS_PER_CALL = 2_000
 def new_account(currency: str = "USD", balance: str = "0") -> str:
     """Open an account and return its id."""
     account_id = f"browser-{next(_numbers):04}"
-    _accept(CreateAccount(account_id, "Somebody", currency, Decimal(balance)))
+    accept(CreateAccount(account_id, "Somebody", currency, Decimal(balance)))
     return account_id
 
 
 def deposit(account_id: str, times: int = 1, amount: str = "1.00") -> None:
     """Deposit as often as asked, in as few calls as there can be: one event each."""
     for start in range(0, times, DEPOSITS_PER_CALL):
-        _accept(*[Deposit(account_id, Decimal(amount))] * min(DEPOSITS_PER_CALL, times - start))
+        accept(*[Deposit(account_id, Decimal(amount))] * min(DEPOSITS_PER_CALL, times - start))
 
 
 def deposit_over_http(server: LiveSystem, account_id: str, amount: str) -> dict[str, Any]:
@@ -68,6 +68,7 @@ def settled() -> int:
     return journal.head().position
 
 
-def _accept(*commands: Any) -> None:
+def accept(*commands: Any) -> None:
+    """Have the engine execute commands, each of which must be accepted."""
     outcomes = execute([Submission(command, actor="a test") for command in commands], on_commit=nudge)
     assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes

@@ -1,26 +1,16 @@
-"""The portal in a real browser: signing in, the dashboard, and what holds for every page."""
+"""The portal in a real browser: signing in, the menu and the dashboard."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage, Watched, sign_in
+from tests.browser.conftest import PHONE, OpenPage, Watched, sign_in
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, deposit_over_http, new_account, settled, transfer_over_http
+from tests.browser.money import deposit, deposit_over_http, new_account, settled
 from tests.browser.test_live import LIVE, live
 from tests.waiting import wait_for
-
-PAGES = [
-    "/admin/", LIVE, "/admin/books/", "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/",
-    "/admin/ledger/refusal/", "/admin/ledger/idempotencykey/", "/admin/ledger/treehead/",
-    "/admin/projections/account/", "/admin/projections/transaction/", "/admin/projections/transfer/",
-    "/admin/projections/posting/", "/admin/projections/trialbalance/", "/admin/projections/checkpoint/",
-    "/admin/projections/parkedevent/", "/admin/auditor/accesslogentry/",
-]  # fmt: skip
 
 
 def test_a_wrong_password_stays_outside(browser: Browser, live_system: LiveSystem, watched: Watched) -> None:
@@ -67,28 +57,6 @@ def test_the_menu_opens_by_keyboard_on_a_phone(open_page: OpenPage) -> None:
     expect(menu.get_by_role("link", name="Journal")).to_be_visible()
     page.get_by_role("button", name="Close the menu").press(" ")
     expect(menu).not_to_be_visible()
-
-
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_scrolls_sideways_complains_or_asks_another_host(
-    open_page: OpenPage, live_system: LiveSystem, viewport: Any
-) -> None:
-    account = new_account(balance="999999999.99")
-    transfer_id = transfer_over_http(live_system, account, new_account(), "1.00")
-    settled()
-    page = open_page("/admin/", viewport=viewport)
-    details = [
-        f"/admin/projections/account/{account}/change/", f"/admin/projections/account/{account}/time-travel/",
-        f"/admin/projections/transfer/{transfer_id}/change/", "/admin/ledger/journalentry/1/change/",
-        "/admin/books/?by=position&at=3&against=1", "/admin/books/?at=2100-01-01",
-    ]  # fmt: skip
-    for address in [*PAGES, *details]:
-        answer = page.goto(address)
-        assert answer is not None
-        assert answer.status == 200, address
-        page.wait_for_load_state("load")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= viewport["width"], f"{address} is {width} px wide"
 
 
 def test_without_a_script_the_dashboard_is_there_and_right(browser: Browser, live_system: LiveSystem) -> None:

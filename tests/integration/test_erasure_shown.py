@@ -18,7 +18,7 @@ from auditor.subscription import Subscription
 from chronicle.roles import Role
 from ledger.bus.relay import relay_events
 from ledger.domain.account import ERASED
-from ledger.domain.commands import Deposit, SettleTransfer, StartTransfer
+from ledger.domain.commands import Deposit, Leg, MultiTransfer, Reverse, SettleTransfer, StartTransfer
 from ledger.engine import erasure, writing
 from ledger.engine.erasure import erase
 from ledger.models import Event, Refusal
@@ -160,6 +160,18 @@ def test_a_transfer_in_steps_that_its_targets_erasure_overtook_says_nothing(monk
     applied()
     assert in_read_model(("Annsteps",)) == {}
     assert findings() == []
+
+
+@pytest.mark.usefixtures("_no_shadows")
+def test_a_reversal_after_the_erasure_keeps_what_it_says() -> None:
+    texts()
+    (moved,) = submit(MultiTransfer((Leg("bob", Decimal(2)),), (Leg("ann", Decimal(2)),), "Annsplit"))
+    erase("ann", "request 17", "admin")
+    submit(Reverse("afterwards", command_id=str(moved.command_id)))
+    applied()  # in one batch, unlike what a projector that was there would have had
+    assert Transaction.objects.filter(description="afterwards").count() == 2
+    assert findings() == []
+    rebuilt_is_equal()
 
 
 def test_words_that_others_said_too_can_still_be_found() -> None:

@@ -118,7 +118,7 @@ def test_going_back_is_one_command_and_the_old_set_is_kept_until_told() -> None:
 
 
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
-    a_built_read_model(commands=3_000)
+    a_built_read_model(commands=6_000)
     with process("rebuild_projection", "transactions", "--no-switch") as running:
         wait_for(lambda: built("transactions") > 0, "something is built")
         running.kill()
@@ -128,6 +128,7 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
     seen: list[int] = []
     with read_model_connection() as connection:
         rebuild.build(connection, by_name("transactions"), lambda position, _: seen.append(position))
+    assert seen, "it was killed before its end"
     assert all(position > interrupted_at for position in seen), "it did not begin again"
     code, printed = call("transactions", "--require-equal")
     assert code == 0, printed

@@ -21,7 +21,7 @@ def put_program(folder: Path, name: str, script: str = "exit 0") -> Path:
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine on which only the programs of this folder exist."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(chromium, "MACOS_PROGRAMS", ())
+    monkeypatch.setattr("chronicle.bench.chromium.MACOS_PROGRAMS", ())
     monkeypatch.setattr(chromium.platform, "system", lambda: "Linux")
     return tmp_path
 
