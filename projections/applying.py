@@ -1,7 +1,7 @@
 """Applies a batch to projections: rows and checkpoints in one transaction, and what cannot be applied is parked.
 
-The usual batch is one pipelined transaction of a few statements per projection. When one of them fails on an
-event, the batch is done again in a slower way that finds that event and parks it.
+The usual batch is one round trip of a few statements per projection, and a transaction of its own. When one of them
+fails on an event, the batch is done again in a slower way that finds that event and parks it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
+from psycopg import pq
 
+from ledger.store.pipeline import Round
 from projections import checkpoints as places
 from projections import parking
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.lag import Percentiles
-from projections.projection import Batch
+from projections.projection import Batch, Cursor
 from projections.source import Sequenced
 
 log = structlog.get_logger()
@@ -36,21 +38,58 @@ def apply_batch(connection: Connection, checkpoints: Sequence[Checkpoint], batch
         except parking.POISON as error:
             log.warning("a batch cannot be applied, looking for the event", error=str(error), after=events[0].position)
             _apply_or_park(connection, checkpoints, events, lag)
+    _move(checkpoints, events[-1])
+
+
+async def apply_in_loop(connection: Connection, checkpoints: Sequence[Checkpoint], batch: Batch,
+                        lag: Percentiles) -> bool:  # fmt: skip
+    """Apply a batch as `apply_batch` does, without a thread, when it is a usual one; else return False.
+
+    Nothing is written then. Raises: Superseded.
+    """
+    try:
+        if batch.erasures or any(checkpoint.blocked for checkpoint in checkpoints):
+            return False
+        with places.fenced(checkpoints):
+            await _round(checkpoints, batch, lag).run_in_loop(connection)
+    except parking.POISON:
+        return False  # whoever does it again says so
+    _move(checkpoints, batch.recorded[-1])
+    return True
+
+
+def _move(checkpoints: Sequence[Checkpoint], last: Sequenced) -> None:
     for checkpoint in checkpoints:
-        checkpoint.position, checkpoint.running_hash = events[-1].position, events[-1].running_hash
+        checkpoint.position, checkpoint.running_hash = last.position, last.running_hash
 
 
 def _apply_all(connection: Connection, checkpoints: Sequence[Checkpoint], batch: Batch, lag: Percentiles) -> None:
-    with places.fenced(checkpoints), connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
-        for checkpoint in checkpoints:
-            checkpoint.projection.apply(cursor, batch)
-        places.advance(connection, checkpoints, batch.recorded[-1], lag)
+    with places.fenced(checkpoints):
+        # An erasure asks the tables before it changes them; and what is part of a larger transaction (the switch of
+        # a rebuild) needs a savepoint, which a round does not make.
+        if batch.erasures or connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+                _execute(cursor, checkpoints, batch, lag)
+        else:
+            _round(checkpoints, batch, lag).run(connection)
+
+
+def _round(checkpoints: Sequence[Checkpoint], batch: Batch, lag: Percentiles) -> Round:
+    statements = Round()
+    _execute(statements, checkpoints, batch, lag)
+    return statements
+
+
+def _execute(cursor: Cursor, checkpoints: Sequence[Checkpoint], batch: Batch, lag: Percentiles) -> None:
+    for checkpoint in checkpoints:
+        checkpoint.projection.apply(cursor, batch)
+    places.advance(cursor, checkpoints, batch.recorded[-1], lag)
 
 
 def _apply_or_park(connection: Connection, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced],
                    lag: Percentiles) -> None:  # fmt: skip
     with places.fenced(checkpoints), connection.transaction(), connection.cursor() as cursor:
         blocked = [parking.apply_or_park(cursor, c.projection, events, c.blocked) for c in checkpoints]
-        places.advance(connection, checkpoints, events[-1], lag)
+        places.advance(cursor, checkpoints, events[-1], lag)
     for checkpoint, aggregates in zip(checkpoints, blocked, strict=True):
         checkpoint.blocked = aggregates

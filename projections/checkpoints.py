@@ -14,7 +14,7 @@ import psycopg
 
 from projections.connection import Connection
 from projections.lag import Percentiles
-from projections.projection import Projection
+from projections.projection import Cursor, Projection
 from projections.source import NO_HASH, Sequenced
 
 READ = "SELECT position, running_hash, version, revision FROM checkpoints WHERE projection = %s"
@@ -29,7 +29,7 @@ VALUES (%s, %s, 0, %s, 0, 0, 0, 0, '', 0, clock_timestamp()) ON CONFLICT DO NOTH
 ADVANCE = """
 WITH moved AS (
 UPDATE checkpoints SET position = %s, running_hash = %s, alarm = '', updated_at = clock_timestamp(),
-    lag_ms = greatest(0, least(2147483647, extract(epoch FROM clock_timestamp() - %s) * 1000))::int,
+    lag_ms = greatest(0, least(2147483647, extract(epoch FROM clock_timestamp() - %s::timestamptz) * 1000))::int,
     lag_p50_ms = %s, lag_p95_ms = %s, lag_p99_ms = %s
 FROM unnest(%b::text[], %b::bigint[]) AS known (projection, revision)
 WHERE checkpoints.projection = known.projection AND checkpoints.revision = known.revision
@@ -67,11 +67,11 @@ def load(connection: Connection, projection: Projection) -> Checkpoint:
     return Checkpoint(projection, *row)
 
 
-def advance(connection: Connection, checkpoints: Sequence[Checkpoint], last: Sequenced, lag: Percentiles) -> None:
+def advance(cursor: Cursor, checkpoints: Sequence[Checkpoint], last: Sequenced, lag: Percentiles) -> None:
     """Move checkpoints, which all stand at one position, to that of `last`. Use inside `fenced`."""
     before = checkpoints[0].position
     assert all(c.position == before for c in checkpoints), "checkpoints that move together stand together"
-    connection.execute(
+    cursor.execute(
         ADVANCE,
         (
             last.position, last.running_hash, last.event.recorded_at, lag.p50_ms, lag.p95_ms, lag.p99_ms,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from zlib import crc32
 
-import psycopg
 import structlog
 from django.db import connections
+
+from ledger.store.prepared import StoreConnection
 
 log = structlog.get_logger()
 ALIAS = "read_model"
@@ -40,7 +40,7 @@ WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = %s::oid AND 
   AND clock_timestamp() - state_change > make_interval(secs => %s)
 """
 
-Connection = psycopg.Connection[Any]
+Connection = StoreConnection
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def read_model_connection() -> Iterator[Connection]:
         parameters.pop(django_only, None)
     # Who it is, for pg_stat_activity.
     parameters["application_name"] = f"projections {os.getpid()}"
-    with psycopg.connect(**parameters, autocommit=True, connect_timeout=CONNECT_S_MAX) as connection:
+    with Connection.connect(**parameters, autocommit=True, connect_timeout=CONNECT_S_MAX) as connection:
         yield connection
 
 

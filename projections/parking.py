@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 import psycopg
 import structlog
 
 from projections.checkpoints import LOCK, REVISE
 from projections.connection import Connection
-from projections.projection import Batch, Cursor, Projection, columns
+from projections.projection import Batch, Projection, columns
 from projections.source import Sequenced, read_at
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ DELETE FROM parked_events WHERE parked_id IN (
 LEFT = "SELECT position FROM parked_events WHERE projection = %s"
 
 Command = list[Sequenced]
+Cursor = psycopg.Cursor[Any]
 
 
 @dataclass(frozen=True, slots=True)

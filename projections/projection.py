@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-import psycopg
-
 from ledger.store.journal import Sequenced
 from ledger.subjects.texts import gone_with, open_all, open_data
 from projections.erasures import Erasure, erasures
 from projections.money import Movement, Posting, movements, postings_of
 
-Cursor = psycopg.Cursor[Any]
+
+class Cursor(Protocol):
+    """What a projection executes its statements on: a cursor, or a round that sends them together and returns nothing.
+
+    Only a batch with an erasure is sure to get a cursor whose answers can be fetched.
+    """
+
+    def execute(self, query: Any, params: Any = ..., /) -> Any: ...
 
 
 class Batch:

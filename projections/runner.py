@@ -8,7 +8,7 @@ everything in memory is dropped and read again from the tables.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from projections.connection import projector_connection, try_lock
 from projections.intake import ChainBroken
 from projections.lag import LagWindow
 from projections.projection import registry
+from projections.source import Sequenced
 from projections.subscription import LOST, Subscription
 from projections.turn import Turn
 
@@ -91,7 +92,7 @@ class Runner:
                 arrived = await subscription.batch(IDLE_S)
                 while not self._stop.is_set():
                     # While a batch is applied the next one is received and decoded.
-                    applied = asyncio.ensure_future(self._in_thread(turn.take, arrived))
+                    applied = asyncio.ensure_future(self._take(turn, arrived))
                     try:
                         arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
                     finally:
@@ -105,6 +106,10 @@ class Runner:
             await self._in_thread(turn.catch_up)
             await self._in_thread(turn.keep_up)
             await self._pause(RETRY_S)
+
+    async def _take(self, turn: Turn, arrived: Sequence[Sequenced]) -> None:
+        if left := await turn.take_in_loop(arrived):
+            await self._in_thread(left)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

@@ -7,6 +7,7 @@ two disagree, or the consumer or the whole stream is gone, the consumer is made 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
 import nats.errors
@@ -21,6 +22,9 @@ from ledger.store.journal import Sequenced
 
 log = structlog.get_logger()
 CONSUMER = "projector"
+# How often the server is told what is stored. What it does not know yet would only come again, and be left out; so a
+# batch that brings two events does not cost a message of its own, and one that is lost costs nothing.
+ACKNOWLEDGE_S = 0.2
 LOST = (APIError, NotFoundError, nats.errors.Error, ConnectionError, asyncio.TimeoutError, OSError)
 
 
@@ -34,6 +38,8 @@ class Subscription:
         self._pull = ContinuousPull(client, CONSUMER)
         # The last message of each batch handed out; none for an empty one.
         self._handed_out: deque[Msg | None] = deque()
+        self._stored: Msg | None = None  # the last message that is stored and not acknowledged
+        self._acknowledged_at = 0.0
 
     async def __aenter__(self) -> Subscription:
         if not self._client.is_connected:
@@ -43,6 +49,8 @@ class Subscription:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        if self._client.is_connected:
+            await self._tell()
         await self._pull.__aexit__(*error)
 
     async def _ensure_consumer(self) -> None:
@@ -78,13 +86,21 @@ class Subscription:
         return arrived
 
     async def acknowledge(self, *, is_stored: bool) -> None:
-        """Be done with the oldest batch handed out. When all of it is stored, or refused for good, tell the server.
+        """Be done with the oldest batch handed out. When all of it is stored, or refused for good, the server may know.
 
         Half a command in memory is not stored: it is acknowledged with the batch that brings the other half.
         """
         last = self._handed_out.popleft()
         if last is not None and is_stored:
-            await last.ack()  # of all before it too
+            self._stored = last
+        if time.monotonic() >= self._acknowledged_at + ACKNOWLEDGE_S:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        if self._stored is not None:
+            self._acknowledged_at = time.monotonic()
+            await self._stored.ack()  # of all before it too
+            self._stored = None
 
 
 def _event_in(message: Msg) -> Sequenced:

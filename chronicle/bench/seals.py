@@ -27,6 +27,7 @@ from ledger.evidence.selection import Selection
 from ledger.store import journal, log_key, proofs, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.hashing import extend_running_hash
+from ledger.store.prepared import StoreConnection
 from ledger.store.succession import Trust
 from ledger.store.tree import Connection
 from ledger.verify.run import Request, verify
@@ -44,7 +45,7 @@ ROUNDS = 3
 class History:
     """The log as it grows. `shares`: what tree and running hash cost, in % of the ordering of the same events."""
 
-    conn: Connection
+    conn: StoreConnection
     ids: list[str]
     extender: TreeExtender = field(default_factory=TreeExtender)
     shares: list[float] = field(default_factory=list)

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any
 
-import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -28,17 +24,12 @@ from ledger.bus.tree_keeper import TreeKeeper
 from ledger.errors import CommitUnknown, StoreConflict, StoreUnavailable
 from ledger.store import journal
 from ledger.store.connection import dedicated_connection
+from ledger.store.prepared import StoreConnection
 
 log = structlog.get_logger()
 POLL_S = 0.1  # what a lost nudge costs at most
-# When the next commands come this soon after a step, the next step waits as long for company: a step costs relay,
-# stream and projector much the same whatever it moves. A lone command waits for nobody. At 500 commands/s this is a
-# quarter of the relay's CPU, a sixth of the projector's.
-GATHER_S = 0.002
 # Before this relay publishes what another one sequenced, that one gets this long to do it itself.
 TAKEOVER_S = 1.0
-# How long a stream that somebody deleted stays away when no event comes that would show it.
-LOOK_S = 2.0
 BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.05, 2.0
 
 
@@ -46,15 +37,13 @@ class Relay:
     def __init__(self, client: Client, stop: asyncio.Event) -> None:
         self._client = client
         self._stop = stop
-        self._publisher = Publisher(client)
         self._tree = TreeKeeper()
         self._nudged, self._sequenced = asyncio.Event(), asyncio.Event()
+        self._publisher = Publisher(client, on_failure=self._sequenced.set)
         self._head = 0
         self._drained_at: datetime | None = None
         self._is_own_head = False
-        # psycopg connections are used by one thread at a time: the sequencer has both to itself.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sequencer")
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: StoreConnection | None = None
         self._resources = ExitStack()
 
     async def run(self) -> None:
@@ -64,6 +53,7 @@ class Relay:
             self._nudged.set()
 
         await self._client.subscribe(NUDGE_SUBJECT, cb=wake)
+        await self._publisher.start()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._publish_for_ever())
@@ -71,15 +61,14 @@ class Relay:
                 group.create_task(self._tree.run(self._stop))
         finally:
             await self._tree.close()
-            self._thread.submit(self._resources.close).result()
-            self._thread.shutdown()
+            self._resources.close()
 
     async def _sequence_for_ever(self) -> None:
         failures = 0
         while not self._stop.is_set():
             self._nudged.clear()
             try:
-                step = await asyncio.get_running_loop().run_in_executor(self._thread, self._step)
+                step = await self._step()
             except (StoreConflict, StoreUnavailable, CommitUnknown) as error:
                 failures += 1
                 log.warning("sequencing failed, trying again", code=error.code, error=str(error), failures=failures)
@@ -88,19 +77,16 @@ class Relay:
             failures = 0
             self._note(step)
             if step.drained_at is not None:
-                idle_since = time.monotonic()
                 await _wait(self._nudged, POLL_S)
-                if step.events and time.monotonic() - idle_since < GATHER_S:
-                    await asyncio.sleep(GATHER_S)
         self._sequenced.set()
 
-    def _step(self) -> journal.Step:
-        """Run in the sequencer's thread. A connection that failed is left behind and made anew."""
+    async def _step(self) -> journal.Step:
+        """A connection that failed is left behind and made anew."""
         if self._connection is None or self._connection.closed:
             self._resources.close()
-            self._connection = self._resources.enter_context(dedicated_connection())
+            self._connection = await asyncio.to_thread(self._resources.enter_context, dedicated_connection())
         try:
-            return journal.sequence(self._connection, self._drained_at)
+            return await journal.sequence_in_loop(self._connection, self._drained_at)
         except (StoreUnavailable, CommitUnknown):
             self._connection.close()
             raise
@@ -117,14 +103,15 @@ class Relay:
             self._tree.wake()
 
     async def _publish_for_ever(self) -> None:
-        must_synchronise, failures, looked_at = True, 0, 0.0
-        clock = asyncio.get_running_loop().time
+        must_synchronise, failures = True, 0
         while not self._stop.is_set() or (self._publisher.published < self._head and not failures):
             try:
                 if must_synchronise:
                     await self._publisher.synchronise()
-                    must_synchronise, looked_at = False, clock()
+                    must_synchronise = False
                 await self._publisher.publish_through(self._head)
+                if self._stop.is_set():
+                    await self._publisher.settle()
                 failures = 0
             except PASSING_ERRORS as error:
                 must_synchronise, failures = True, failures + 1
@@ -137,15 +124,15 @@ class Relay:
             else:
                 await self._await_more()
                 # Another relay's events: it publishes them, unless it died; the stream tells.
-                is_anothers = self._head > self._publisher.published and not self._is_own_head
-                must_synchronise = is_anothers or clock() > looked_at + LOOK_S
+                is_anothers = self._head > self._publisher.sent and not self._is_own_head
+                must_synchronise = is_anothers or self._publisher.is_silent
 
     async def _await_more(self) -> None:
         if self._stop.is_set():
             return
         await _wait(self._sequenced, TAKEOVER_S)
         self._sequenced.clear()
-        if self._head > self._publisher.published and not self._is_own_head:
+        if self._head > self._publisher.sent and not self._is_own_head:
             await self._pause(TAKEOVER_S)
 
     async def _pause(self, seconds: float) -> None:

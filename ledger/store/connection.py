@@ -66,7 +66,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def dedicated_connection() -> Iterator[psycopg.Connection[Any]]:
+def dedicated_connection() -> Iterator[StoreConnection]:
     """Yield a connection of the caller's own, for a process that keeps one (the relay)."""
     with _connected(parameters()) as connection:
         yield connection
@@ -80,9 +80,9 @@ def owner_connection() -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def _connected(parameters: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
+def _connected(parameters: dict[str, Any]) -> Iterator[StoreConnection]:
     with translated():
-        connection = psycopg.connect(**parameters, autocommit=True)
+        connection = StoreConnection.connect(**parameters, autocommit=True)
         _prepare(connection)
     with connection:
         yield connection

@@ -8,19 +8,22 @@ everything after a position back, from the tables, whatever has become of the st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-import psycopg
+from psycopg import pq
 
 from ledger.errors import JournalGap
 from ledger.store import sql
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import FINAL_AFTER
 from ledger.store.hashing import NO_HASH, extend_running_hash
+from ledger.store.pipeline import BEGIN, COMMIT, Round, rows
+from ledger.store.prepared import StoreConnection
 from ledger.store.recorded import RecordedEvent
 
 # Commands one step moves: some 10 ms of work on PostgreSQL, so a late nudge waits no longer than that.
@@ -68,8 +71,8 @@ def head() -> Head:
 def read(after: int, limit: int = READ_BATCH) -> list[Sequenced]:
     """Return up to `limit` sequenced events from position `after` + 1, in order. Raises: JournalGap."""
     with connection() as conn, translated():
-        rows = conn.execute(sql.READ_JOURNAL, (after, after + limit), binary=True).fetchall()
-    events = [_sequenced(row) for row in rows]
+        found = conn.execute(sql.READ_JOURNAL, (after, after + limit), binary=True).fetchall()
+    events = [_sequenced(row) for row in found]
     for position, sequenced in enumerate(events, after + 1):
         if sequenced.position != position:
             raise JournalGap(f"position {position} of the journal is missing", position=position)
@@ -83,7 +86,7 @@ def read_all(after: int, up_to: int) -> Iterator[list[Sequenced]]:
         after = batch[-1].position
 
 
-def sequence(conn: psycopg.Connection[Any], drained_at: datetime | None) -> Step:
+def sequence(conn: StoreConnection, drained_at: datetime | None) -> Step:
     """Move one batch of whole commands from the outbox into the journal.
 
     `drained_at`: the store's clock at an earlier step that left nothing behind. A command that was recorded
@@ -91,27 +94,70 @@ def sequence(conn: psycopg.Connection[Any], drained_at: datetime | None) -> Step
     Raises: StoreConflict when another relay was first, StoreUnavailable or CommitUnknown; in each case the
     next step starts from what the tables say.
     """
-    with translated(committing=True), conn.pipeline(), conn.transaction():
-        clock = conn.execute(sql.NOW)  # before the rows are taken, or a fresh command could seem late
-        rows = conn.execute(sql.TAKE_OUTBOX, (COMMANDS_PER_STEP_MAX,), binary=True)
-        # Asked, because few rows or none may also mean that another relay took those this one had chosen.
-        left_behind = conn.execute(sql.ANY_IN_OUTBOX)
-        last = conn.execute(sql.JOURNAL_HEAD).fetchone()
-        before = Head(*last) if last else Head()
-        (now,) = clock.fetchone() or (None,)
-        taken = sorted(rows.fetchall(), key=lambda row: (row[1], row[0]))  # RETURNING promises no order
-        drained_now = now if left_behind.fetchone() is None else None
-        if not taken:
-            return Step([], before, [], drained_now)
-        entries = list(_entries(taken, before, drained_at))
-        conn.execute(sql.INSERT_JOURNAL, [list(column) for column in zip(*entries, strict=True)])
-        keys = ([entry[2] for entry in entries], [entry[3] for entry in entries])
-        rows_by_key = conn.execute(sql.READ_EVENTS_BY_KEY, keys, binary=True)
-        stored = {(row[2], row[3]): RecordedEvent._make(row) for row in rows_by_key}
+    with translated(committing=True), _transaction(conn):
+        rounds = _rounds(conn, drained_at)
+        results = None
+        while True:
+            try:
+                results = rounds.send(results).run(conn)
+            except StopIteration as end:
+                return cast("Step", end.value)
+
+
+async def sequence_in_loop(conn: StoreConnection, drained_at: datetime | None) -> Step:
+    """Do the same without blocking the event loop's thread while the store works."""
+    with translated(committing=True), _transaction(conn):
+        rounds = _rounds(conn, drained_at)
+        results = None
+        while True:
+            try:
+                round_ = rounds.send(results)
+            except StopIteration as end:
+                return cast("Step", end.value)
+            results = await round_.run_in_loop(conn)
+
+
+def _rounds(conn: StoreConnection, drained_at: datetime | None) -> Generator[Round, Any, Step]:
+    """Yield the round trips of a step; each is sent its results."""
+    round_ = Round()
+    round_.execute(BEGIN)
+    round_.execute(sql.NOW)  # before the rows are taken, or a fresh command could seem late
+    round_.execute(sql.TAKE_OUTBOX, (COMMANDS_PER_STEP_MAX,))
+    # Asked, because few rows or none may also mean that another relay took those this one had chosen.
+    round_.execute(sql.ANY_IN_OUTBOX)
+    round_.execute(sql.JOURNAL_HEAD)
+    _, clock, found, left_behind, last = yield round_
+    ((now,),) = rows(conn, clock)
+    before = Head(*rows(conn, last)[0]) if last.ntuples else Head()
+    taken = sorted(rows(conn, found), key=_when_recorded)  # RETURNING promises no order
+    drained_now = None if left_behind.ntuples else now
+    if not taken:
+        return Step([], before, [], drained_now)
+    entries = list(_entries(taken, before, drained_at))
+    round_ = Round()
+    round_.execute(sql.INSERT_JOURNAL, list(zip(*entries, strict=True)))
+    round_.execute(sql.READ_EVENTS_BY_KEY, [[entry[2] for entry in entries], [entry[3] for entry in entries]])
+    round_.execute(COMMIT)
+    _, found, _ = yield round_
+    stored = {(row[2], row[3]): RecordedEvent._make(row) for row in rows(conn, found)}
     # (position, event_id, aggregate_id, version, event_type, command_id, index, size, hash, running_hash, is_late)
     events = [Sequenced(stored[e[2], e[3]], e[0], e[5], e[6], e[7], e[9]) for e in entries]
     late = [event for event, entry in zip(events, entries, strict=True) if entry[10]]
     return Step(events, Head(events[-1].position, events[-1].running_hash), late, drained_now)
+
+
+@contextmanager
+def _transaction(conn: StoreConnection) -> Iterator[None]:
+    """End the transaction that is begun inside, unless it was committed there."""
+    try:
+        yield
+    finally:
+        if not conn.closed and conn.info.transaction_status != pq.TransactionStatus.IDLE:
+            conn.rollback()
+
+
+def _when_recorded(row: tuple[Any, ...]) -> tuple[datetime, UUID]:
+    return row[1], row[0]
 
 
 def _entries(taken: list[Any], before: Head, drained_at: datetime | None) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import psycopg
@@ -102,7 +103,8 @@ def remembered() -> str | None:
 
 def _remember(note: str) -> None:
     path = memory_path()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    # A name of its own: two relays of one process, each with its thread, would take each other's file away.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}")
     temporary.write_text(note)
     temporary.replace(path)
 

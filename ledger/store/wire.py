@@ -18,9 +18,10 @@ import orjson
 
 # From pg_type.dat; they never change, and CockroachDB has the same.
 _BYTEA_OID, _INT8_OID, _INT4_OID, _TEXT_OID, _TIMESTAMPTZ_OID, _UUID_OID = 17, 20, 23, 25, 1184, 2950
-_DIMENSIONS, _HAS_NULLS, _LOWER_BOUND = 1, 0, 1
+_DIMENSIONS, _LOWER_BOUND = 1, 1
 _HEADER = Struct("!iiIii")
 _LENGTH = Struct("!i")
+_NULL = _LENGTH.pack(-1)
 _INT8 = Struct("!q")
 _SIZED_INT8, _SIZED_INT4 = Struct("!iq"), Struct("!ii")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -93,6 +94,14 @@ def instants(values: Collection[datetime]) -> bytes:
     return _header(_TIMESTAMPTZ_OID, len(values)) + b"".join([_SIZED_INT8.pack(8, _microseconds(v)) for v in values])
 
 
+def nullable_texts(values: Collection[str | None]) -> bytes:
+    return _nullable_array(_TEXT_OID, [None if v is None else v.encode() for v in values])
+
+
+def nullable_instants(values: Collection[datetime | None]) -> bytes:
+    return _nullable_array(_TIMESTAMPTZ_OID, [None if v is None else binary_instant(v) for v in values])
+
+
 def _microseconds(value: datetime) -> int:
     since = value - _EPOCH
     return since.days * _DAY_US + since.seconds * 1_000_000 + since.microseconds
@@ -104,5 +113,11 @@ def _array(oid: int, elements: list[bytes]) -> bytes:
     return _header(oid, len(elements)) + b"".join(sized)
 
 
-def _header(oid: int, length: int) -> bytes:
-    return _HEADER.pack(_DIMENSIONS, _HAS_NULLS, oid, length, _LOWER_BOUND)
+def _nullable_array(oid: int, elements: Collection[bytes | None]) -> bytes:
+    """Return an array with nulls among its elements: such a one has no bytes and the length −1."""
+    sized = [_NULL if element is None else _LENGTH.pack(len(element)) + element for element in elements]
+    return _header(oid, len(elements), has_nulls=True) + b"".join(sized)
+
+
+def _header(oid: int, length: int, *, has_nulls: bool = False) -> bytes:
+    return _HEADER.pack(_DIMENSIONS, has_nulls, oid, length, _LOWER_BOUND)

@@ -41,21 +41,25 @@ def wait_until_followed() -> None:
 
 def test_rows_without_their_checkpoint_are_never_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kill point: the rows of a batch are written, its checkpoint is not."""
-    advance, deaths = applying.places.advance, []
+    deaths: list[dict[str, int]] = []
 
-    def die_first(connection: psycopg.Connection[Any], *arguments: Any) -> None:
-        if len(deaths) < 3:
-            deaths.append(True)
-            connection.execute("SELECT 1").fetchall()  # the rows have reached the server
-            connection.close()
-        advance(connection, *arguments)
+    class DiesFirst(applying.Round):
+        def run(self, connection: Any) -> list[Any]:
+            if len(deaths) < 3:
+                deaths.append(positions())
+                *self._calls, _ = self._calls  # without the checkpoint
+                connection.execute("BEGIN")
+                super().run(connection)  # the rows have reached the server
+                connection.close()
+            return super().run(connection)
 
-    monkeypatch.setattr(applying.places, "advance", die_first)
+    monkeypatch.setattr(applying, "Round", DiesFirst)
     submit(*random_commands(open_accounts(5), 40))
     order_everything()
     with projector():
         wait_until_applied()
     assert len(deaths) == 3
+    assert all(position == 0 for places in deaths for position in places.values()), "each dies at the first batch"
     assert_read_model_is_right()
 
 

@@ -61,14 +61,23 @@ def test_no_checkpoint_ever_splits_a_transfer(batch: int, pull: int, monkeypatch
     """Batches of odd sizes meet commands of two events, so many of them end in the middle of one."""
     monkeypatch.setattr(runner, "IDLE_S", 2)  # so that the bus brings the events, not the journal
     seen: list[int] = []
-    apply_batch = turn.apply_batch
+    apply_batch, apply_in_loop = turn.apply_batch, turn.apply_in_loop
 
-    def apply_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
-        apply_batch(connection, checkpoints, batch, lag)
+    def look(batch: Batch) -> None:
         assert read_model(HALF_TRANSFERS) == []
         seen.append(batch.recorded[-1].position)
 
+    def apply_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
+        apply_batch(connection, checkpoints, batch, lag)
+        look(batch)
+
+    async def apply_in_loop_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> bool:
+        if is_applied := await apply_in_loop(connection, checkpoints, batch, lag):
+            look(batch)
+        return is_applied
+
     monkeypatch.setattr(turn, "apply_batch", apply_and_look)
+    monkeypatch.setattr(turn, "apply_in_loop", apply_in_loop_and_look)
     monkeypatch.setattr(turn, "BATCH_MAX", batch)
     monkeypatch.setattr(jetstream, "PULL_BATCH", pull)
     accounts = open_accounts(8)
