@@ -13,6 +13,7 @@ import psycopg
 from nats.js.errors import NotFoundError
 from psycopg import sql
 
+from ledger.engine.remembered import REMEMBERED
 from ledger.subjects.keys import RING
 from tests.servers import Servers, libpq
 
@@ -35,8 +36,9 @@ def empty_everything(servers: Servers) -> None:
     empty_database(servers.postgres.url("portal"))
     # What the relay signed last: kept, it would refuse to sign the history of the next test.
     (servers.folder / "log_head").unlink(missing_ok=True)
-    # The keys of the world before: an account of the same id has another one now.
+    # What this process remembers of the world before: an account of the same id has another key and history now.
     RING.forget()
+    REMEMBERED.forget()
     # In a thread of its own: this one may be running an event loop (Playwright's, for one).
     with ThreadPoolExecutor(1) as executor:
         executor.submit(lambda: asyncio.run(delete_stream(servers.nats.url))).result()

@@ -1,6 +1,7 @@
 """The engine: a list of commands in, one transaction, an outcome for each out.
 
-Round trips: one to read, one to append, however many commands. Every accepted command takes effect exactly
+Round trips: one to read, one to append, however many commands; the first is spared on accounts that this process
+wrote to last. Every accepted command takes effect exactly
 once: its event ids follow from its command_id, so a second execution of it cannot commit, and after a broken
 COMMIT the next attempt finds the first one's events instead of guessing.
 """
@@ -17,7 +18,8 @@ from ledger.engine.plan import Plan
 from ledger.engine.replay import event_ids_in
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Outcome, Submission
-from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable
+from ledger.engine.writing import Writing, writing_from_memory
+from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable, TooLate
 from ledger.store import event_store
 from ledger.store.recorded import event_id_of
 from ledger.subjects.connection import KeysUnavailable
@@ -59,29 +61,41 @@ def execute(
             break
         time.sleep(pause_s)
     if isinstance(last_error, StoreConflict):
-        raise Busy("too many writers want the same account; try again", attempts=attempt + 1) from last_error
+        raise Busy(_why(last_error), attempts=attempt + 1) from last_error
     if isinstance(last_error, KeysUnavailable):
         raise last_error
     raise StoreUnavailable("the event store does not answer") from last_error
+
+
+def _why(error: StoreConflict) -> str:
+    if isinstance(error, TooLate):
+        limit_s = event_store.FINAL_AFTER.total_seconds()
+        return f"it could not be written within {limit_s:.0f} s; try again, with fewer commands in one call"
+    return "too many writers want the same account; try again"
 
 
 def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,
              on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
     submissions = with_originals(submissions)
     aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
-    keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
-    # Only after a failed attempt can a command of ours be in the store already.
-    first_event_ids = [event_id_of(s.command_id, 0) for s in submissions] if is_retry else []
-    snapshot = event_store.read(aggregate_ids, keys, first_event_ids)
-    _read_whole_answers(snapshot)
-    plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=dry_run), atomic=atomic)
-    for submission in submissions:
-        plan.add(submission)
-    plan.finish()
-    if plan.rows and not dry_run:
-        event_store.append(plan.rows, snapshot.now)
+    writing = None if is_retry or dry_run else writing_from_memory(submissions, aggregate_ids)
+    if writing is None:
+        keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
+        # Only after a failed attempt can a command of ours be in the store already.
+        first_event_ids = [event_id_of(s.command_id, 0) for s in submissions] if is_retry else []
+        snapshot = event_store.read(aggregate_ids, keys, first_event_ids)
+        _read_whole_answers(snapshot)
+        plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=dry_run), atomic=atomic)
+        writing = Writing(plan, snapshot.now)
+        if dry_run:
+            writing.decide(submissions)
+        elif is_retry or atomic:
+            writing.write_whole(submissions)
+        else:
+            writing.write(submissions)
+    if writing.is_committed:
         on_commit()
-    return plan.outcomes
+    return writing.plan.outcomes
 
 
 def _read_whole_answers(snapshot: event_store.Snapshot) -> None:

@@ -19,7 +19,8 @@ from ledger.engine.replay import from_stored, to_stored
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import BatchAborted, IdempotencyKeyReused
-from ledger.store.event_store import Append, Head, RefusalRow, Snapshot
+from ledger.store.append import Append, RefusalRow
+from ledger.store.event_store import Head, Snapshot
 from ledger.store.hashing import NO_HASH
 from ledger.store.recorded import RecordedEvent, event_id_of, sealed
 
@@ -32,9 +33,10 @@ class Plan:
         self._heads = snapshot.heads
         self._atomic = atomic
         self._sealer = sealer
+        self.advanced: dict[str, Head] = {}  # the heads that the plan leaves, of the aggregates it writes to
 
-    def add(self, submission: Submission) -> None:
-        """Decide one more command and note its outcome."""
+    def add(self, submission: Submission) -> Outcome:
+        """Decide one more command, note its outcome and return it."""
         outcome = self._committed_before(submission)
         if outcome is None:
             outcome = self._replayed(submission)
@@ -43,6 +45,7 @@ class Plan:
             outcome = self._decided(sealed_submission)
             self._remember(submission, sealed_submission, outcome)
         self.outcomes.append(outcome)
+        return outcome
 
     def finish(self) -> None:
         """Undo everything when all-or-nothing was asked for and somebody was rejected; refusals stay recorded."""
@@ -50,7 +53,7 @@ class Plan:
             return
         # By what would have been written: a key that comes twice makes a replay of what is undone here.
         undone = {command_id for command_id, _ in self.rows.commands}
-        self.rows.commands, self.rows.keys = [], []
+        self.rows.commands, self.rows.keys, self.advanced = [], [], {}
         aborted = Rejected(BatchAborted("another command of this batch was rejected"))
         self.outcomes = [
             aborted if isinstance(outcome, Accepted) and outcome.command_id in undone else outcome
@@ -124,6 +127,7 @@ class Plan:
             after[aggregate_id] = Head(recorded.version, state, recorded.hash, recorded_at)
             events.append(recorded)
         self._heads.update(after)
+        self.advanced.update(after)
         return events
 
     def _remember(self, submission: Submission, sealed_submission: Submission, outcome: Outcome) -> None:

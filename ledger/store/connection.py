@@ -31,6 +31,8 @@ WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the 
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
 STATEMENT_MS_MAX = 30_000
+# A process that stops in the middle of a transaction (an AppendStream) must not hold its locks for longer.
+IDLE_MS_MAX = 5_000
 _opening = Lock()
 
 
@@ -60,6 +62,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
     # For UTC, and only for it, psycopg makes datetimes with datetime.UTC, which format_instant knows.
     connection.execute("SET TIME ZONE 'UTC'")
     connection.execute(f"SET statement_timeout = {STATEMENT_MS_MAX}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_MS_MAX}")
 
 
 @contextmanager
@@ -162,9 +165,17 @@ def _translation(error: psycopg.Error, committing: bool) -> LedgerError | None:
     """Return our error for a driver's, or None where it means that we are wrong."""
     match error:
         case errors.NotNullViolation():
-            # The outbox's recorded_at is null exactly when the server's clock was past the deadline: sql.INSERT_OUTBOX.
-            return TooLate("the transaction took longer than its recorded_at allows")
-        case errors.UniqueViolation() | errors.SerializationFailure() | errors.DeadlockDetected():
+            # The outbox's recorded_at is null when the server's clock was past the deadline, and its events are when
+            # a remembered head is not there: sql.INSERT_OUTBOX.
+            return TooLate("the transaction took longer than its recorded_at allows, or its heads were not there")
+        case errors.DivisionByZero():
+            return TooLate("the transaction took longer than its recorded_at allows")  # sql.NOW_UNLESS_LATE
+        case (
+            errors.UniqueViolation()
+            | errors.SerializationFailure()
+            | errors.DeadlockDetected()
+            | errors.LockNotAvailable()
+        ):
             return StoreConflict(f"{type(error).__name__}: {error}")
         case errors.StatementCompletionUnknown():
             return CommitUnknown(str(error))

@@ -59,6 +59,10 @@ def binary_instant(value: datetime) -> bytes:
     return _INT8.pack(_microseconds(value))
 
 
+def binary_integer(value: int) -> bytes:
+    return _INT8.pack(value)
+
+
 def texts(values: Iterable[str]) -> bytes:
     return _array(_TEXT_OID, [value.encode() for value in values])
 

@@ -29,6 +29,7 @@ from ledger.bus.envelope import encode, subject_of
 from ledger.bus.jetstream import ensure_stream
 from ledger.domain.commands import Deposit
 from ledger.engine import execute as engine
+from ledger.engine import writing
 from ledger.engine.submission import Accepted, Submission
 from ledger.store import journal
 from ledger.store.connection import dedicated_connection
@@ -151,15 +152,15 @@ class Bus:
 @contextmanager
 def slow_commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.local]:
     """Let a thread that says so commit LATE_BY_S after its command was recorded, through the real engine."""
-    append, here, pause = engine.event_store.append, threading.local(), threading.Event()
+    append, here, pause = writing.append, threading.local(), threading.Event()
 
-    def append_late(*arguments: Any) -> None:
+    def append_late(*arguments: Any) -> datetime:
         if getattr(here, "is_slow", False):
             pause.wait(LATE_BY_S)
-        append(*arguments)
+        return append(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.event_store, "append", append_late)
+        patch.setattr(writing, "append", append_late)
         patch.setattr(journal, "FINAL_AFTER", FINAL_AFTER)
         yield here
 

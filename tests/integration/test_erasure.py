@@ -140,7 +140,7 @@ def test_an_erasure_that_died_before_the_key_was_destroyed_is_finished_by_the_ne
 
 
 def test_writers_during_an_erasure_lose_no_text_that_was_accepted_after_it() -> None:
-    submit(CreateAccount("ann", "Annabella", "USD"), CreateAccount("bob", "Bobby", "USD", Decimal(1_000)))
+    submit(CreateAccount("ann", "Annabella", "USD"), CreateAccount("bob", "Bobby", "USD", Decimal(1_000_000)))
     stop = threading.Event()
 
     def write() -> None:

@@ -1,0 +1,77 @@
+"""The heads this process has committed last, so that the next command on them need not read them.
+
+A head is immutable: version v of an aggregate never changes, and whoever appends v + 1 after somebody else did fails on
+the primary key. So deciding on a remembered head is safe, provided that the append asks for it (`append`'s
+`on_heads`) and that nothing else is concluded from it: only a plan that accepts everything, and writes to every
+aggregate it looked at, may be made from memory. A refusal is always decided on what the store holds (ADR 12).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from threading import Lock
+
+from ledger.store.event_store import Head, Snapshot
+
+# As many as one call may touch at least; an account of the usual size takes about a kilobyte.
+HEADS_MAX = 20_000
+# The store's clock is carried on by this process's own for so long before it is asked again.
+CLOCK_NS_MAX = 1_000_000_000
+# After another writer was met the heads are read for so long: where several processes share an account, remembering it
+# would fail every time.
+DISTRUST_NS = 500_000_000
+
+
+class Remembered:
+    def __init__(self) -> None:
+        self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._lock = Lock()
+        self._told_at: datetime | None = None
+        self._told_ns = self._trusted_from_ns = 0
+
+    def recall(self, aggregate_ids: Iterable[str]) -> Snapshot | None:
+        """Return a snapshot as a read would, or None when it takes one."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            if self._told_at is None or now_ns < self._trusted_from_ns or now_ns - self._told_ns > CLOCK_NS_MAX:
+                return None
+            try:
+                heads = {id_: self._heads[id_] for id_ in aggregate_ids}
+            except KeyError:
+                return None
+            return Snapshot(self._carried_on(self._told_at, now_ns), heads)
+
+    def learn(self, heads: Mapping[str, Head], told_at: datetime) -> None:
+        """Remember what was just committed. `told_at`: the store's clock in that append."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            # A long append told its time when it began: what was heard from a later one stays.
+            if self._told_at is None or told_at > self._carried_on(self._told_at, now_ns):
+                self._told_at, self._told_ns = told_at, now_ns
+            for id_, head in heads.items():
+                known = self._heads.get(id_)
+                if known is None or known.version < head.version:  # of two threads the later one knows more
+                    self._heads[id_] = head
+                self._heads.move_to_end(id_)
+            while len(self._heads) > HEADS_MAX:
+                self._heads.popitem(last=False)
+
+    def _carried_on(self, told_at: datetime, now_ns: int) -> datetime:
+        """The store told its time before this process heard of it, so what is carried on is never in its future."""
+        return told_at + timedelta(microseconds=(now_ns - self._told_ns) // 1_000)
+
+    def forget(self) -> None:
+        with self._lock:
+            self._heads.clear()
+
+    def distrust(self) -> None:
+        """Forget everything, and recall nothing for a while: somebody else writes here too."""
+        with self._lock:
+            self._heads.clear()
+            self._trusted_from_ns = time.monotonic_ns() + DISTRUST_NS
+
+
+REMEMBERED = Remembered()
