@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 from auditor.models import Finding
 from ledger.domain.events import EVENT_TYPES
 from projections.models import Account
+from projections.transfers import KINDS, STATUSES
 
 CURRENCIES_MAX = 300  # more than there are
 
@@ -49,6 +50,30 @@ class FindingStateFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class TransferStatusFilter(DropdownFilter):
+    """Most transfers are complete: the others have a partial index, and those are soon found without one."""
+
+    title = "state"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(name, name) for name in STATUSES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class TransferKindFilter(DropdownFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(name, name.replace("_", " ")) for name in KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 class CurrencyFilter(DropdownFilter):

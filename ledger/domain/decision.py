@@ -59,7 +59,7 @@ def check_open(account_id: str, account: Account, effective_at: datetime) -> Non
 
 
 def check_all_open(accounts: Mapping[str, Account], effective_at: datetime) -> None:
-    """Do the same for several: rule by rule, so that it does not matter whose account comes first."""
+    """Do the same for several: rule by rule, so that who is named does not depend on whose account comes first."""
     for account_id, account in accounts.items():
         check_not_closed(account_id, account)
     for account_id, account in accounts.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import uuid5
 
 from ledger.domain import aggregates
 from ledger.domain.decide import Context, Decided, decide
@@ -174,7 +174,8 @@ def _metadata(submission: Submission, size: int) -> dict[str, Any]:
 
 def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
     return RefusalRow(
-        refusal_id=uuid4(),
+        # The same at every attempt, so that one whose COMMIT went through unheard is not on record twice.
+        refusal_id=uuid5(submission.command_id, "refusal"),
         command_id=submission.command_id,
         command_type=submission.command_type,
         command=submission.payload(),

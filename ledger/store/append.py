@@ -15,6 +15,9 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
+from psycopg import errors
+
+from ledger.errors import LedgerError, TooLate
 from ledger.store import event_store, prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import Head
@@ -90,36 +93,44 @@ class AppendStream:
 
     def __enter__(self) -> AppendStream:
         self._pipeline = Pipeline(self._connection.__enter__())
-        for statement in self._BEGIN:
-            self._pipeline.send(statement)
+        try:
+            with translated():
+                for statement in self._BEGIN:
+                    self._pipeline.send(statement)
+        except LedgerError as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def send(self, rows: Append) -> None:
         """Have the server write a piece, without waiting for it."""
         write = _written(rows, self._read_at, self._on_heads)
         self._on_heads = NO_HEADS  # asked once, for all
-        self._pipeline.send(write.statement(), write.values, write.formats)
-        self._pipeline.sync()
+        with translated():
+            self._pipeline.send(write.statement(), write.values, write.formats)
+            self._pipeline.sync()
 
     def commit(self) -> datetime:
         """Wait for everything that was sent, and commit it. Returns and raises: as `append`."""
         self._is_open = False
-        # The pieces have each asked the clock; since the last of them, commands may have been decided that wrote none.
         deadline = wire.instant(self._read_at + event_store.FINAL_AFTER)
-        self._pipeline.send(sql.NOW_UNLESS_LATE, [deadline])
-        self._pipeline.sync()
-        self._pipeline.send(self._COMMIT)
-        self._pipeline.sync()
-        with translated(committing=True):
-            results = self._pipeline.results()
+        try:
+            with translated(committing=True):
+                # Each piece has asked the clock; but commands that were decided since the last may have written none.
+                self._pipeline.send(sql.NOW_UNLESS_LATE, [deadline])
+                self._pipeline.sync()
+                self._pipeline.send(self._COMMIT)
+                self._pipeline.sync()
+                results = self._pipeline.results()
+        except errors.DivisionByZero as error:
+            raise TooLate("the transaction took longer than its recorded_at allows") from error
         return wire.to_instant(results[-2].get_value(0, 0))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._is_open:
-            self._pipeline.send(self._ROLLBACK)
-            self._pipeline.abandon()
+            self._pipeline.abandon(self._ROLLBACK)
         self._connection.__exit__(kind, error, trace)
 
 

@@ -168,8 +168,6 @@ def _translation(error: psycopg.Error, committing: bool) -> LedgerError | None:
             # The outbox's recorded_at is null when the server's clock was past the deadline, and its events are when
             # a remembered head is not there: sql.INSERT_OUTBOX.
             return TooLate("the transaction took longer than its recorded_at allows, or its heads were not there")
-        case errors.DivisionByZero():
-            return TooLate("the transaction took longer than its recorded_at allows")  # sql.NOW_UNLESS_LATE
         case (
             errors.UniqueViolation()
             | errors.SerializationFailure()

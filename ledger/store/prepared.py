@@ -92,9 +92,11 @@ class Pipeline:
             _checked(self._pgconn, failure)
         return results
 
-    def abandon(self) -> None:
-        """Wait for what was sent, whatever became of it, so that the connection can be used again."""
-        with suppress(psycopg.Error):  # it was to be undone, and a connection that broke has undone it
+    def abandon(self, rollback: Statement) -> None:
+        """Undo what was sent, whatever became of it, so that the connection can be used again."""
+        with suppress(psycopg.Error):  # a connection that broke has undone it, and goes no further than its pool
+            self.send(rollback)
+            self.sync()
             self.results()
 
     def _next_result(self) -> Any:

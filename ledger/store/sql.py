@@ -96,6 +96,7 @@ INSERT INTO refusals (refusal_id, command_id, command_type, command, actor, code
 SELECT refusal_id, command_id, command_type, command::jsonb, actor, code, detail, clock_timestamp()
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[])
   AS new (refusal_id, command_id, command_type, command, actor, code, detail)
+ON CONFLICT (refusal_id) DO NOTHING
 RETURNING 1
 """
 

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from ledger.domain.commands import Deposit, Transfer
+from ledger.domain.commands import Deposit, Transfer, Withdraw
 from ledger.engine.execute import execute
-from ledger.engine.submission import Accepted
+from ledger.engine.submission import Accepted, Rejected
+from ledger.engine.writing import STREAMED_FROM
 from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
 from tests.ledger_world import history, new_account, rows, run, scalar, submission
 
@@ -50,6 +51,48 @@ def test_a_batch_takes_effect_exactly_once_whatever_breaks(faulty: FaultyServer,
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     assert history(source)[-1] == (52, "MoneyWithdrawn", 5000)
     assert history(target)[-1] == (51, "MoneyDeposited", 5000)
+
+
+def nth(fault: Fault, number: int, name: bytes) -> object:
+    """Return a rule that breaks the n-th request, counted from 0, that executes a statement of a name."""
+    countdown = [number]
+
+    def rule(request: bytes) -> Fault | None:
+        if b"\0" + name in request and b"\0SELECT" not in request:
+            countdown[0] -= 1
+            return fault if countdown[0] == -1 else None
+        return None
+
+    return rule
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_DURING, Fault.CUT_AFTER])
+@pytest.mark.parametrize(("number", "name"), [(0, b"append_"), (1, b"append_"), (4, b"append_"), (0, b"commit")])
+def test_a_streamed_call_takes_effect_exactly_once_wherever_it_breaks(
+    faulty: FaultyServer, fault: Fault, number: int, name: bytes
+) -> None:
+    source, target = new_account(1_000), new_account(0)
+    faulty.fault_for = nth(fault, number, name)  # type: ignore[assignment]
+    outcomes = execute([submission(Transfer(source, target, Decimal(1))) for _ in range(STREAMED_FROM + 100)])
+    assert faulty.injected == [fault], "five pieces and a COMMIT; one of them broke"
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    sent = STREAMED_FROM + 100
+    assert history(source)[-1] == (2 + sent, "MoneyWithdrawn", 100 * (1_000 - sent))
+    assert history(target)[-1] == (1 + sent, "MoneyDeposited", 100 * sent)
+    assert scalar("SELECT count(*) FROM outbox WHERE command_id = ANY(%s)", [o.command_id for o in outcomes]) == sent  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("key", [None, "key"])
+def test_a_refusal_is_on_record_once_whatever_breaks(faulty: FaultyServer, fault: Fault, key: str | None) -> None:
+    account_id = new_account(10)
+    faulty.fault_for = once(fault)  # type: ignore[assignment]
+    outcome = run(Withdraw(account_id, Decimal(11)), idempotency_key=key and f"{account_id}-{key}")
+    assert faulty.injected == [fault], "the fault must have happened, or this test shows nothing"
+    assert isinstance(outcome, Rejected)
+    assert outcome.error.code == "insufficient_funds"
+    on_record = rows("SELECT code FROM refusals WHERE command->>'account_id' = %s", account_id)
+    assert on_record == [("insufficient_funds",)]
 
 
 def test_a_long_run_of_random_faults_loses_and_doubles_nothing(faulty: FaultyServer) -> None:

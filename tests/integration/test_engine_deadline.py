@@ -17,17 +17,10 @@ from ledger.errors import Busy, TooLate
 from ledger.store import event_store
 from ledger.store.append import AppendStream, append
 from ledger.store.connection import dedicated_connection
-from tests.ledger_world import new_account, scalar, submission, table_sizes
+from tests.ledger_world import NEXT_VERSION, new_account, scalar, submission, table_sizes
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
-
-THE_SAME_VERSION = """
-INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version, data, metadata, state,
-                    recorded_at, effective_at, previous_hash, hash)
-SELECT gen_random_uuid(), aggregate_type, aggregate_id, version + 1, event_type, schema_version, data, metadata, state,
-       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s
-"""
 
 
 def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> None:
@@ -54,7 +47,7 @@ def test_a_command_whose_events_waited_too_long_for_another_writer_is_rolled_bac
     deadline = snapshot.now + timedelta(seconds=1)
     with dedicated_connection() as other, ThreadPoolExecutor(1) as thread:
         with other.transaction(force_rollback=True):
-            other.execute(THE_SAME_VERSION, (account_id,))
+            other.execute(NEXT_VERSION, (account_id,))
             appended = thread.submit(append, plan.rows, deadline - event_store.FINAL_AFTER)
             wait_for(lambda: appended.done() or scalar("SELECT clock_timestamp()") > deadline, "the deadline")
             assert not appended.done(), "it waits for the version that the other writer has taken"

@@ -54,7 +54,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--outcomes", type=Path, metavar="FILE", help="write an answer for each line, as JSON Lines"
         )
-        parser.add_argument("--dry-run", action="store_true", help="write nothing; each batch is tried on its own")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="write nothing; each batch is tried on what those before would leave"
+        )
         parser.add_argument("--stop-on-error", action="store_true",
                             help="stop at a malformed line, and after a batch with a rejected one")  # fmt: skip
 
