@@ -45,7 +45,7 @@ class StoreUnavailable(LedgerError):
 
 
 class Busy(LedgerError):
-    """The retries for a contended aggregate are used up; nothing was written."""
+    """The retries for a contended aggregate, or a call that takes too long, are used up; nothing was written."""
 
     code = "busy"
     status = 503

@@ -97,7 +97,8 @@ class ModelMachine(RuleBasedStateMachine):
         return submission
 
     def blocked(self, *accounts: ModelAccount) -> str | None:
-        return next((f"account_{a.status}" for a in accounts if a.status != "active"), None)
+        statuses = {account.status for account in accounts}
+        return next((f"account_{status}" for status in ("closed", "frozen") if status in statuses), None)
 
     def move(self, account: ModelAccount, minor: int) -> None:
         account.balance += minor

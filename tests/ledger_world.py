@@ -13,6 +13,13 @@ from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.store.connection import connection
 
 _numbers = count(1)
+# What another writer does who is a moment faster: it takes the next version of an aggregate.
+NEXT_VERSION = """
+INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version, data, metadata, state,
+                    recorded_at, effective_at, previous_hash, hash)
+SELECT gen_random_uuid(), aggregate_type, aggregate_id, version + 1, event_type, schema_version, data, metadata, state,
+       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s
+"""
 
 
 def submission(command: Command, **fields: Any) -> Submission:

@@ -19,7 +19,7 @@ from ledger.engine.replay import event_ids_in
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Outcome, Submission
 from ledger.engine.writing import Writing, writing_from_memory
-from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable
+from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable, TooLate
 from ledger.store import event_store
 from ledger.store.recorded import event_id_of
 from ledger.subjects.connection import KeysUnavailable
@@ -61,10 +61,17 @@ def execute(
             break
         time.sleep(pause_s)
     if isinstance(last_error, StoreConflict):
-        raise Busy("too many writers want the same account; try again", attempts=attempt + 1) from last_error
+        raise Busy(_why(last_error), attempts=attempt + 1) from last_error
     if isinstance(last_error, KeysUnavailable):
         raise last_error
     raise StoreUnavailable("the event store does not answer") from last_error
+
+
+def _why(error: StoreConflict) -> str:
+    if isinstance(error, TooLate):
+        limit_s = event_store.FINAL_AFTER.total_seconds()
+        return f"it could not be written within {limit_s:.0f} s; try again, with fewer commands in one call"
+    return "too many writers want the same account; try again"
 
 
 def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,

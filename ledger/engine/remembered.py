@@ -42,13 +42,15 @@ class Remembered:
                 heads = {id_: self._heads[id_] for id_ in aggregate_ids}
             except KeyError:
                 return None
-            # The store told its time before this process heard of it, so what is carried on is never in its future.
-            return Snapshot(self._told_at + timedelta(microseconds=(now_ns - self._told_ns) // 1_000), heads)
+            return Snapshot(self._carried_on(self._told_at, now_ns), heads)
 
     def learn(self, heads: Mapping[str, Head], told_at: datetime) -> None:
         """Remember what was just committed. `told_at`: the store's clock in that append."""
+        now_ns = time.monotonic_ns()
         with self._lock:
-            self._told_at, self._told_ns = told_at, time.monotonic_ns()
+            # A long append told its time when it began: what was heard from a later one stays.
+            if self._told_at is None or told_at > self._carried_on(self._told_at, now_ns):
+                self._told_at, self._told_ns = told_at, now_ns
             for id_, head in heads.items():
                 known = self._heads.get(id_)
                 if known is None or known.version < head.version:  # of two threads the later one knows more
@@ -56,6 +58,10 @@ class Remembered:
                 self._heads.move_to_end(id_)
             while len(self._heads) > HEADS_MAX:
                 self._heads.popitem(last=False)
+
+    def _carried_on(self, told_at: datetime, now_ns: int) -> datetime:
+        """The store told its time before this process heard of it, so what is carried on is never in its future."""
+        return told_at + timedelta(microseconds=(now_ns - self._told_ns) // 1_000)
 
     def forget(self) -> None:
         with self._lock:

@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any
 from uuid import UUID
 
-from ledger.errors import LedgerError
+from psycopg import errors
+
+from ledger.errors import LedgerError, TooLate
 from ledger.store import event_store, prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import Head
@@ -111,10 +113,17 @@ class AppendStream:
     def commit(self) -> datetime:
         """Wait for everything that was sent, and commit it. Returns and raises: as `append`."""
         self._is_open = False
-        with translated(committing=True):
-            self._pipeline.send(self._COMMIT)
-            self._pipeline.sync()
-            results = self._pipeline.results()
+        deadline = wire.instant(self._read_at + event_store.FINAL_AFTER)
+        try:
+            with translated(committing=True):
+                # Each piece has asked the clock; but commands that were decided since the last may have written none.
+                self._pipeline.send(sql.NOW_UNLESS_LATE, [deadline])
+                self._pipeline.sync()
+                self._pipeline.send(self._COMMIT)
+                self._pipeline.sync()
+                results = self._pipeline.results()
+        except errors.DivisionByZero as error:
+            raise TooLate("the transaction took longer than its recorded_at allows") from error
         return wire.to_instant(results[-2].get_value(0, 0))
 
     def __exit__(

@@ -159,6 +159,11 @@ def _waits_for_others(insert: str) -> bool:
 
 
 NOW = "SELECT clock_timestamp()"
+# The last word before the COMMIT of a transaction in pieces: it divides by zero, and so undoes it, past the deadline.
+NOW_UNLESS_LATE = Statement(
+    b"now_unless_late",
+    b"SELECT clock_timestamp(), 1 / CASE WHEN clock_timestamp() <= $1::timestamptz THEN 1 ELSE 0 END",
+)
 
 # Taking is deleting: of two relays one gets the row, the other waits and then finds it gone.
 TAKE_OUTBOX = """

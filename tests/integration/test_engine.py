@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -13,13 +12,9 @@ import pytest
 
 from ledger.domain.commands import CreateAccount, Deposit, Transfer, Withdraw
 from ledger.engine.execute import execute
-from ledger.engine.plan import Plan
-from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
-from ledger.errors import BatchAborted, TooLate
+from ledger.errors import BatchAborted
 from ledger.store import event_store
-from ledger.store.append import append
-from ledger.store.connection import dedicated_connection
 from ledger.store.recorded import event_id_of, hash_of
 from tests.ledger_world import (
     accepted,
@@ -33,16 +28,8 @@ from tests.ledger_world import (
     submission,
     table_sizes,
 )
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
-
-THE_SAME_VERSION = """
-INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version, data, metadata, state,
-                    recorded_at, effective_at, previous_hash, hash)
-SELECT gen_random_uuid(), aggregate_type, aggregate_id, version + 1, event_type, schema_version, data, metadata, state,
-       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s
-"""
 
 
 def test_every_event_carries_the_state_after_it() -> None:
@@ -236,39 +223,6 @@ def test_batches_that_meet_on_the_same_accounts_do_not_deadlock() -> None:
     with ThreadPoolExecutor(6) as threads:
         assert sum(threads.map(work, range(12))) == 12 * 15
     assert sum(history(account_id)[-1][2] for account_id in accounts) == 400_000
-
-
-def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> None:
-    account_id = new_account(0)
-    snapshot = event_store.read([account_id])
-    plan = Plan(snapshot, Sealer([], snapshot.heads, dry_run=True), atomic=False)
-    plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
-    before = table_sizes()
-    with pytest.raises(TooLate):
-        append(plan.rows, snapshot.now - 2 * event_store.FINAL_AFTER)
-    assert table_sizes() == before
-    append(plan.rows, snapshot.now)
-
-
-@pytest.mark.parametrize("deposits", [1, 3], ids=["a lone command", "a batch"])
-def test_a_command_whose_events_waited_too_long_for_another_writer_is_rolled_back(deposits: int) -> None:
-    account_id = new_account(0)
-    snapshot = event_store.read([account_id])
-    plan = Plan(snapshot, Sealer([], snapshot.heads, dry_run=True), atomic=False)
-    for _ in range(deposits):
-        plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
-    before = table_sizes()
-    # Time enough to begin; what makes it late is the other writer.
-    deadline = snapshot.now + timedelta(seconds=1)
-    with dedicated_connection() as other, ThreadPoolExecutor(1) as thread:
-        with other.transaction(force_rollback=True):
-            other.execute(THE_SAME_VERSION, (account_id,))
-            appended = thread.submit(append, plan.rows, deadline - event_store.FINAL_AFTER)
-            wait_for(lambda: appended.done() or scalar("SELECT clock_timestamp()") > deadline, "the deadline")
-            assert not appended.done(), "it waits for the version that the other writer has taken"
-        with pytest.raises(TooLate):
-            appended.result()
-    assert table_sizes() == before
 
 
 def test_accepted_commands_wait_in_the_outbox_with_what_the_relay_must_know() -> None:
