@@ -15,6 +15,7 @@ from django.templatetags.static import static
 
 from chronicle.colors import PRIMARY_COLORS
 from chronicle.databases import database, lower_cockroachdb_minimum
+from chronicle.logging import configure as configure_logging
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -57,6 +58,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "ERROR"}},
 }
+configure_logging()
 
 # --- the ledger --------------------------------------------------------------------------------------
 # Currencies beyond ISO 4217, as "CODE:decimals,CODE:decimals".
@@ -133,6 +135,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+SESSION_ENGINE = "chronicle.sessions"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

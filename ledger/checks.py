@@ -30,7 +30,13 @@ _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname =
 _PRIVILEGES = """
 SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[]) AS p (privilege)
 WHERE t.schemaname = 'public' AND t.tablename = ANY(%s)
-  AND has_table_privilege(%s, t.tablename, p.privilege) ORDER BY t.tablename, p.privilege
+  AND CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege(%s, t.tablename, 'UPDATE')
+      ELSE has_table_privilege(%s, t.tablename, p.privilege) END
+ORDER BY t.tablename, p.privilege
+"""
+# Also those whose rights it does not have by itself, but only after SET ROLE.
+_MAY_BECOME = """
+SELECT rolname FROM pg_catalog.pg_roles WHERE rolname <> %s AND pg_has_role(%s, oid, 'MEMBER') ORDER BY rolname
 """
 _OWNED = (
     "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
@@ -79,26 +85,37 @@ def _look_and_let_go() -> list[CheckMessage]:
 
 
 def too_wide(cursor: Any) -> Iterator[str]:
-    """Yield what the application's role can do and should not."""
+    """Yield what the application's role can do and should not, by itself or as a role that it may become."""
     role = settings.EVENT_STORE_ROLE
     cursor.execute(_ROLE, [role])
     found = cursor.fetchone()
     if found is None:
         return  # before the first migration
-    if found[0]:
-        yield f"the role {role} is a superuser: no lock on history holds it"
+    yield from _too_wide(cursor, role, f"the role {role}")
+    if connections[ALIAS].vendor != "postgresql" or found[0]:
+        return  # a superuser may become everybody
+    cursor.execute(_MAY_BECOME, [role, role])
+    for (other,) in cursor.fetchall():
+        yield from _too_wide(cursor, other, f"the role {role} may become {other}, which")
+
+
+def _too_wide(cursor: Any, role: str, who: str) -> Iterator[str]:
+    cursor.execute(_ROLE, [role])
+    is_superuser, may_make_roles = cursor.fetchone()
+    if is_superuser:
+        yield f"{who} is a superuser: no lock on history holds it"
         return
-    if found[1]:
-        yield f"the role {role} may make and change roles"
+    if may_make_roles:
+        yield f"{who} may make and change roles"
     privileges = ["UPDATE", "DELETE"]
     if connections[ALIAS].vendor == "postgresql":
         privileges += ["TRUNCATE", "TRIGGER"]
-    cursor.execute(_PRIVILEGES, [privileges, list(APPEND_ONLY_TABLES), role])
+    cursor.execute(_PRIVILEGES, [privileges, list(APPEND_ONLY_TABLES), role, role])
     for table, privilege in cursor.fetchall():
-        yield f"the role {role} has {privilege} on {table}"
+        yield f"{who} has {privilege} on {table}"
     cursor.execute(_OWNED, [list(APPEND_ONLY_TABLES), role])
     for (table,) in cursor.fetchall():
-        yield f"the role {role} owns {table}, and an owner can do anything with it"
+        yield f"{who} owns {table}, and an owner can do anything with it"
 
 
 def missing_triggers(cursor: Any) -> Iterator[str]:

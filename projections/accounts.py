@@ -21,15 +21,17 @@ WHERE accounts.version < excluded.version
 
 
 def apply(cursor: Cursor, batch: Batch) -> None:
-    latest = {s.event.aggregate_id: s for s in batch.events if s.event.aggregate_type == AGGREGATE_TYPE}
+    latest = {s.event.aggregate_id: s for s in batch.recorded if s.event.aggregate_type == AGGREGATE_TYPE}
     if latest:
-        cursor.execute(UPSERT, columns(_row(latest[account_id]) for account_id in sorted(latest)))
+        last = [latest[account_id] for account_id in sorted(latest)]
+        names = batch.owner_names(last)
+        cursor.execute(UPSERT, columns(_row(*one) for one in zip(last, names, strict=True)))
 
 
-def _row(sequenced: Sequenced) -> tuple[object, ...]:
+def _row(sequenced: Sequenced, owner_name: str) -> tuple[object, ...]:
     event, state = sequenced.event, sequenced.event.state
     return (
-        event.aggregate_id, state["owner_name"], state["currency"], state["status"], state["balance_minor"],
+        event.aggregate_id, owner_name, state["currency"], state["status"], state["balance_minor"],
         state["held_minor"], state["overdraft_limit_minor"], event.version, parse_instant(state["opened_at"]),
         event.recorded_at, sequenced.position,
     )  # fmt: skip

@@ -15,7 +15,7 @@ ON CONFLICT (minute, event_type, currency) DO UPDATE SET
 def apply(cursor: Cursor, batch: Batch) -> None:
     amounts = {m.sequenced.position: m for m in batch.movements}
     sums: dict[tuple[object, ...], list[int]] = {}
-    for sequenced in batch.events:
+    for sequenced in batch.recorded:
         movement = amounts.get(sequenced.position)
         minute = sequenced.event.recorded_at.replace(second=0, microsecond=0)
         # An event that moves no money counts under no currency.

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import psycopg
 
 from ledger.store.journal import Sequenced
-from ledger.subjects.texts import open_events
+from ledger.subjects.texts import gone_with, open_all, open_data
 from projections.erasures import Erasure, erasures
 from projections.money import Movement, Posting, movements, postings_of
 
@@ -27,12 +27,26 @@ Cursor = psycopg.Cursor[Any]
 class Batch:
     """Whole commands in position order, and what several projections derive from them, derived once.
 
-    `events`: with their texts opened, or erased; so no projection knows of keys. Raises: KeysUnavailable.
+    Texts come opened, or erased, so no projection knows of keys: `events` with what each of them says, and
+    `owner_names` from the states after some; each may raise KeysUnavailable. `recorded` is for those who read no text.
     """
 
     def __init__(self, events: Sequence[Sequenced]) -> None:
         assert events, "a batch has at least one event"
-        self.events = open_events(events)
+        self.recorded = events
+
+    @cached_property
+    def events(self) -> list[Sequenced]:
+        return open_data(self.recorded)
+
+    def open(self) -> None:
+        """Open the texts now, wherever that costs nobody time, rather than when they are first read."""
+        assert self.events is not None
+
+    def owner_names(self, events: Sequence[Sequenced]) -> list[str]:
+        """Return the owner that each of some events left its account with; opened only for those asked for."""
+        names = open_all([{"owner_name": s.event.state["owner_name"]} for s in events], gone_with(self.recorded))
+        return [name["owner_name"] for name in names]
 
     @cached_property
     def movements(self) -> list[Movement]:
@@ -41,7 +55,7 @@ class Batch:
 
     @cached_property
     def erasures(self) -> list[Erasure]:
-        return list(erasures(self.events))
+        return list(erasures(self.recorded))
 
     @cached_property
     def postings(self) -> list[Posting]:

@@ -27,6 +27,7 @@ from projections.shadow import KEPT_BESIDE, LIVE, Shadow
 # The switch waits no longer for the tables, because whoever comes after it waits behind it; then it tries again.
 LOCK_WAIT_S_MAX = 1
 SWITCH_ATTEMPTS_MAX = 30
+BATCH_MAX = 2_000  # events in one transaction, as the projector's
 # So few events are caught up while the live checkpoint is held, some 10 ms of work.
 GAP_AT_SWITCH_MAX = 500
 NO_LAG = Percentiles()
@@ -151,9 +152,8 @@ def _target(connection: Connection, projection: Projection) -> int:
 
 def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progress: Progress) -> None:
     intake = Intake(checkpoint.position, checkpoint.running_hash)
-    for batch in source.read_range(checkpoint.position, up_to):
-        if events := intake.from_journal(batch):
-            apply_batch(connection, [checkpoint], events, NO_LAG)
+    for batch in source.batches(intake, up_to, BATCH_MAX):
+        apply_batch(connection, [checkpoint], batch, NO_LAG)
         progress(checkpoint.position, up_to)
 
 

@@ -39,13 +39,10 @@ WHERE kind = '{DESCRIPTION}' AND entry.reference = orphaned.reference AND next I
 
 def apply(cursor: Cursor, batch: Batch) -> None:
     rows: dict[tuple[str, str], tuple[str, int]] = {}
-    for sequenced in batch.events:
-        event = sequenced.event
-        if event.aggregate_type == AGGREGATE_TYPE and event.version == 1:
-            rows[ACCOUNT, event.aggregate_id] = (
-                f"{event.aggregate_id} {event.state['owner_name']}",
-                sequenced.position,
-            )
+    new = [s for s in batch.recorded if s.event.version == 1 and s.event.aggregate_type == AGGREGATE_TYPE]
+    for sequenced, owner_name in zip(new, batch.owner_names(new), strict=True):
+        account_id = sequenced.event.aggregate_id
+        rows[ACCOUNT, account_id] = (f"{account_id} {owner_name}", sequenced.position)
     for movement in batch.movements:
         if movement.description not in ("", ERASED):
             rows.setdefault((DESCRIPTION, movement.description), (movement.description, movement.sequenced.position))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from typing import TypeVar
 
 from ledger.errors import JournalGap, StoreUnavailable
 from ledger.store import journal
 from ledger.store.hashing import NO_HASH
 from ledger.store.journal import Sequenced
-from projections.intake import ChainBroken
+from projections.intake import ChainBroken, Intake
+from projections.projection import Batch
 
 __all__ = ["NO_HASH", "Sequenced", "head_position", "read_at", "read_range", "running_hash_at"]
 # Beyond what the pool and the server may take for one batch (5 s and 30 s): then the connection itself is dead.
 READ_S_MAX = 40.0
+T = TypeVar("T")
 
 
 def head_position() -> int:
@@ -22,20 +24,16 @@ def head_position() -> int:
 
 
 def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
-    """Yield batches of events from position `after` + 1 to `up_to`. Raises: ChainBroken, StoreUnavailable.
+    """Yield batches of events from position `after` + 1 to `up_to`. Raises: ChainBroken, StoreUnavailable."""
+    return _ahead(_without_gaps(journal.read_all(after, up_to)), "journal")
 
-    **Why** a thread: while one batch is applied the event store already looks up the next. Nobody waits for it
-    longer than a read can take, and whoever stops in the middle does not wait for the batch it will not see.
+
+def batches(intake: Intake, up_to: int, size_max: int) -> Iterator[Batch]:
+    """Yield what follows an intake up to a position: whole commands, about so many events, their texts opened.
+
+    Raises: ChainBroken, StoreUnavailable. The intake is ahead of what was yielded by a batch.
     """
-    batches = journal.read_all(after, up_to)
-    reader = ThreadPoolExecutor(1, thread_name_prefix="journal")
-    try:
-        upcoming = reader.submit(next, batches, None)
-        while (batch := _arrived(upcoming)) is not None:
-            upcoming = reader.submit(next, batches, None)
-            yield batch
-    finally:
-        reader.shutdown(wait=False, cancel_futures=True)
+    return _ahead(_opened(intake, up_to, size_max), "intake")
 
 
 def read_at(position: int) -> Sequenced | None:
@@ -52,18 +50,52 @@ def running_hash_at(position: int) -> bytes | None:
     return sequenced.running_hash if sequenced else None
 
 
-def _arrived(upcoming: Future[list[Sequenced] | None]) -> list[Sequenced] | None:
+def split(events: Sequence[Sequenced], size_max: int) -> Iterator[Sequence[Sequenced]]:
+    """Yield whole commands, about `size_max` events at a time."""
+    start = 0
+    while start < len(events):
+        end = min(start + size_max, len(events))
+        while end < len(events) and events[end].command_index:
+            end += 1
+        yield events[start:end]
+        start = end
+
+
+def _opened(intake: Intake, up_to: int, size_max: int) -> Iterator[Batch]:
+    for arrived in read_range(intake.position, up_to):
+        for events in split(intake.from_journal(arrived), size_max):
+            batch = Batch(events)
+            batch.open()
+            yield batch
+
+
+def _ahead(items: Iterator[T], name: str) -> Iterator[T]:
+    """Yield items, each made while the one before is worked on. Raises: what making them does, StoreUnavailable.
+
+    **Why** a thread: the event store, this process and the read model's server each work on a batch of their own.
+    Nobody waits for one longer than a read can take, and whoever stops in the middle does not wait for what it will
+    not see.
+    """
+    worker = ThreadPoolExecutor(1, thread_name_prefix=name)
     try:
-        with _gap_is_a_break():
-            return upcoming.result(READ_S_MAX)
+        upcoming = worker.submit(next, items, None)
+        while (item := _in_time(upcoming)) is not None:
+            upcoming = worker.submit(next, items, None)
+            yield item
+    finally:
+        worker.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_time(upcoming: Future[T | None]) -> T | None:
+    try:
+        return upcoming.result(READ_S_MAX)
     except TimeoutError as error:
         raise StoreUnavailable(f"the event store has not answered for {READ_S_MAX:.0f} s") from error
 
 
-@contextmanager
-def _gap_is_a_break() -> Iterator[None]:
+def _without_gaps(items: Iterator[list[Sequenced]]) -> Iterator[list[Sequenced]]:
     """Whoever folds the journal cannot go past a position that is not there."""
     try:
-        yield
+        yield from items
     except JournalGap as error:
         raise ChainBroken(error.detail) from error

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.domain import aggregates
+from ledger.domain.errors import AccountNotFound, InvalidAccountId
+from ledger.selectors import VersionNotFound
 from ledger.store import history
 from ledger.store.recorded import RecordedEvent
 from ledger.subjects.texts import open_recorded
@@ -25,18 +28,47 @@ class Step:
 
 
 def step_at(account_id: str, instant: datetime) -> Step:
-    """Return where an account stood at an instant, by recorded_at, to the microsecond."""
+    """Return where an account stood at an instant, by recorded_at, to the microsecond.
+
+    Raises: InvalidAccountId, AccountNotFound.
+    """
+    _check_is_account(account_id)
     found = history.state_at(account_id, instant)
     version = found.event.version if found.event else 0
+    if not version:
+        check_exists(account_id)
     around = history.events_of(account_id, [version - 1, version + 1])
     return _step(found.event, around, version, is_final=found.is_final)
 
 
 def step_to(account_id: str, version: int) -> Step:
-    """Return where an account stood at a version; an event that is there never changes."""
+    """Return where an account stood at a version, 0 being before its first; an event that is there never changes.
+
+    Raises: InvalidAccountId, AccountNotFound; VersionNotFound when it has not come so far.
+    """
+    _check_is_account(account_id)
     around = history.events_of(account_id, [version - 1, version, version + 1])
     event = around.get(version)
-    return _step(event, around, version, is_final=event is not None)
+    if event is None:
+        check_exists(account_id, version)
+    return _step(event, around, version, is_final=True)
+
+
+def check_exists(account_id: str, version: int = 0) -> None:
+    """Raises: InvalidAccountId, AccountNotFound; VersionNotFound when the account has not come to that version."""
+    _check_is_account(account_id)
+    reached = history.head_version(account_id)
+    if not reached:
+        raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+    if version > reached:
+        detail = f"account {account_id} is at version {reached}, it has no version {version}"
+        raise VersionNotFound(detail, account_id=account_id, version=reached)
+
+
+def _check_is_account(account_id: str) -> None:
+    """Transfers in steps, reversals and the log's keys have histories too, but no balance to travel to."""
+    if aggregates.of_id(account_id) is not aggregates.ACCOUNT:
+        raise InvalidAccountId(f"{account_id} is no account, so it has no balance", field="account_id")
 
 
 def _step(event: RecordedEvent | None, around: dict[int, RecordedEvent], version: int, *, is_final: bool) -> Step:

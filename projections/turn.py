@@ -8,7 +8,7 @@ is not the journal's, or whose rows another version of the code made, stands sti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,7 +19,7 @@ from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.intake import ChainBroken, Intake
 from projections.lag import LagWindow
-from projections.projection import Projection
+from projections.projection import Batch, Projection
 from projections.source import Sequenced
 
 log = structlog.get_logger()
@@ -143,15 +143,22 @@ class Turn:
         places.raise_alarm(self._connection, checkpoint, reason)
 
     def _follow_journal(self, up_to: int) -> None:
-        for batch in source.read_range(self.position, up_to):
-            self._store(self._intake.from_journal(batch))
+        # An intake of its own, because it is ahead of what is stored by a batch.
+        intake = Intake(self._intake.position, self._intake.running_hash)
+        for batch in source.batches(intake, up_to, BATCH_MAX):
+            self._apply(batch)
+            self._intake = Intake(batch.recorded[-1].position, batch.recorded[-1].running_hash)
             if self._is_stopped():
                 return
+        self._intake = intake  # with the beginning of a command that ends after `up_to`
 
     def _store(self, events: Sequence[Sequenced]) -> None:
-        for batch in _batches(events):
-            apply_batch(self._connection, self._live, batch, self._lag.percentiles())
-            self._lag.note(batch[0].event.recorded_at)
+        for whole in source.split(events, BATCH_MAX):
+            self._apply(Batch(whole))
+
+    def _apply(self, batch: Batch) -> None:
+        apply_batch(self._connection, self._live, batch, self._lag.percentiles())
+        self._lag.note(batch.recorded[0].event.recorded_at)
 
     def _help(self, checkpoint: Checkpoint) -> None:
         """Take one that is behind a slice further, and let it move with the others once it stands with them.
@@ -161,9 +168,8 @@ class Turn:
         intake = Intake(checkpoint.position, checkpoint.running_hash)
         up_to = min(self.position, checkpoint.position + SLICE_MAX)
         try:
-            for batch in source.read_range(checkpoint.position, up_to):
-                if events := intake.from_journal(batch):
-                    apply_batch(self._connection, [checkpoint], events, self._lag.percentiles())
+            for batch in source.batches(intake, up_to, BATCH_MAX):
+                apply_batch(self._connection, [checkpoint], batch, self._lag.percentiles())
         except ChainBroken as error:
             self._behind.remove(checkpoint)
             self._stop(checkpoint, str(error))
@@ -172,14 +178,3 @@ class Turn:
             self._behind.remove(checkpoint)
             self._live.append(checkpoint)
             log.info("projection caught up", projection=checkpoint.projection.name, at=self.position)
-
-
-def _batches(events: Sequence[Sequenced]) -> Iterator[Sequence[Sequenced]]:
-    """Yield whole commands, about BATCH_MAX events at a time."""
-    start = 0
-    while start < len(events):
-        end = min(start + BATCH_MAX, len(events))
-        while end < len(events) and events[end].command_index:
-            end += 1
-        yield events[start:end]
-        start = end

@@ -37,7 +37,7 @@ def empty_everything(servers: Servers) -> None:
     # What the relay signed last: kept, it would refuse to sign the history of the next test.
     (servers.folder / "log_head").unlink(missing_ok=True)
     # What this process remembers of the world before: an account of the same id has another key and history now.
-    RING.forget()
+    RING.start_over()
     REMEMBERED.forget()
     # In a thread of its own: this one may be running an event loop (Playwright's, for one).
     with ThreadPoolExecutor(1) as executor:

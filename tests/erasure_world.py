@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 from django.conf import settings
 
+from ledger import selectors
 from ledger.domain.commands import (
     CloseAccount,
     CreateAccount,
@@ -32,6 +34,7 @@ ABOUT_ANN = (
     "Annabella", "Annwages", "Anncash", "Annrent", "Annforex", "Annsplit", "Annhotel", "Anncancelled", "Anncourt",
     "Annlifted", "Annrefused",
 )  # fmt: skip
+PAGE = 1_000
 # What is about bob, or about nobody.
 OF_OTHERS = ("Bobby", "Bobwages", "Common", "Initial balance")
 
@@ -63,6 +66,20 @@ def texts() -> None:
 def signed_texts() -> StoredHead:
     texts()
     return sign()
+
+
+def events_of(account_id: str) -> list[dict[str, Any]]:
+    """Return all events of an account as the API shows them, however many there are."""
+    found: list[dict[str, Any]] = []
+    while page := selectors.events(found[-1]["position"] if found else 0, PAGE, account_id).events:
+        found += page
+    return found
+
+
+def shown(account_id: str) -> list[str]:
+    """Return every text of an account as the API shows it."""
+    named = [part for event in events_of(account_id) for part in (event["data"], event["state"])]
+    return [part[name] for part in named for name in ("owner_name", "description", "reason") if part.get(name)]
 
 
 def found_in(url: str, words: tuple[str, ...]) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from auditor.admin.keyset import led_to
 from auditor.models import Finding
 from ledger.domain.events import EVENT_TYPES
 from projections.models import Account
+from projections.transfers import KINDS, STATUSES
 
 CURRENCIES_MAX = 300  # more than there are
 # Of their indexes: the fields, in the order in which the lists show them.
@@ -53,6 +54,30 @@ class FindingStateFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class TransferStatusFilter(DropdownFilter):
+    """Most transfers are complete: the others have a partial index, and those are soon found without one."""
+
+    title = "state"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(name, name) for name in STATUSES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class TransferKindFilter(DropdownFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(name, name.replace("_", " ")) for name in KINDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 class CurrencyFilter(DropdownFilter):

@@ -21,7 +21,7 @@ from django.utils.text import slugify
 
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.money import format_minor
-from ledger.subjects.texts import open_all
+from ledger.subjects.texts import open_within
 
 ID_DIGITS_SHORT = 8
 TONE_BY_STATUS = {
@@ -144,12 +144,8 @@ def hash_column(field: str, description: str, *, short: bool = False) -> Column:
 
 
 def json_column(field: str, description: str) -> Column:
-    """Return a column of JSON for people: the free texts of an event or a command in it are opened."""
-    return column(description, lambda row: pretty_json(_opened(getattr(row, field))))
-
-
-def _opened(value: Any) -> Any:
-    return open_all([value])[0] if isinstance(value, dict) else value
+    """Return a column of JSON for people: the free texts of events and commands in it are opened."""
+    return column(description, lambda row: pretty_json(open_within([getattr(row, field)])[0]))
 
 
 def money_column(field: str, description: str, *, signed: bool = False) -> Column:

@@ -17,6 +17,7 @@ from auditor.access_log import ACCOUNT, EVENT, TRANSFER
 from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.filters import FindingStateFilter
 from auditor.admin.formats import badge, column, instant_column, link
+from auditor.findings.notes import opened_note
 from auditor.models import AccessLogEntry, Finding
 from auditor.permissions import may_oversee
 
@@ -82,7 +83,7 @@ class FindingAdmin(ReadOnlyAdmin):
         _finding_state,
         column("About", lambda finding: badge(finding.kind)),
         column("Id", _subject),
-        column("Note", lambda finding: finding.note[:NOTE_SHOWN]),
+        column("Note", lambda finding: opened_note(finding)[:NOTE_SHOWN]),
         column("By", lambda finding: finding.opened_by.get_username()),
         instant_column("changed_at", "Changed at (UTC)"),
     )
@@ -90,7 +91,8 @@ class FindingAdmin(ReadOnlyAdmin):
         (
             "Finding",
             (
-                (_finding_state, column("About", lambda finding: badge(finding.kind))), column("Id", _subject), "note",
+                (_finding_state, column("About", lambda finding: badge(finding.kind))), column("Id", _subject),
+                column("Note", opened_note),
                 (column("Opened by", lambda finding: finding.opened_by.get_username()),
                  instant_column("opened_at", "Opened at (UTC)")),
             ),
@@ -105,5 +107,7 @@ class FindingAdmin(ReadOnlyAdmin):
 
     def page_context(self, obj: Finding) -> dict[str, Any]:
         changes = obj.changes.select_related("changed_by").order_by("-pk")
-        steps = [(badge(step.get_state_display(), _TONE_BY_STATE[step.state]), step) for step in changes]
+        steps = [
+            (badge(step.get_state_display(), _TONE_BY_STATE[step.state]), step, opened_note(step)) for step in changes
+        ]
         return {**super().page_context(obj), "steps": steps, "finding": obj, "states": Finding.State.choices}

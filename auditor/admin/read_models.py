@@ -12,7 +12,12 @@ from django.utils.safestring import SafeString
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
-from auditor.admin.filters import ACCOUNTS_BY_CURRENCY, CurrencyFilter
+from auditor.admin.filters import (
+    ACCOUNTS_BY_CURRENCY,
+    CurrencyFilter,
+    TransferKindFilter,
+    TransferStatusFilter,
+)
 from auditor.admin.formats import (
     NOTHING,
     account_link,
@@ -137,6 +142,7 @@ class TransferAdmin(ReadOnlyAdmin):
     account_fields = ("from_account_id", "to_account_id")
     search_help_text = "Transfer or account id"
     hint = "Money on its way as one thing, newest first: movements between accounts, and holds."
+    list_filter = (TransferStatusFilter, TransferKindFilter)
     list_display = (
         column("Transfer", lambda row: short_id(row.transfer_id)), _kind,
         column("From", lambda row: account_link(row.from_account_id)),

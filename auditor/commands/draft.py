@@ -24,11 +24,11 @@ class InvalidDraft(Exception):
 @dataclass(frozen=True, slots=True)
 class Draft:
     command_type: str
-    given: Mapping[str, str]
+    given: Mapping[str, Any]
     key: str
 
     @classmethod
-    def new(cls, command_type: str, given: Mapping[str, str]) -> Draft:
+    def new(cls, command_type: str, given: Mapping[str, Any]) -> Draft:
         return cls(command_type, given, uuid4().hex)
 
     def signed_for(self, user: Any) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from rest_framework.fields import empty
 
+from auditor.commands import legs
 from ledger.api.commands import VIEWS
 from ledger.api.fields import AmountField, CurrencyField, InstantField
-from ledger.api.submissions import FORMS
+from ledger.api.submissions import FORMS, LegsField
 from ledger.domain.currencies import codes
 from ledger.errors import LedgerError
 
@@ -23,6 +24,7 @@ OFFERS: Mapping[str, str] = {
     "deposit": "add_circle",
     "withdraw": "do_not_disturb_on",
     "transfer": "swap_horiz",
+    "multi-transfer": "call_split",
     "exchange": "currency_exchange",
     "start-transfer": "move_up",
     "reverse": "undo",
@@ -38,7 +40,14 @@ OFFERS: Mapping[str, str] = {
 # Versions are for programs that decided on one; a person has the confirmation in between. What only administrators
 # may force is worth a call of the API of its own.
 _LEFT_OUT = ("expected_version", "force")
-_LABELS = {"account_id": "Account", "from_account_id": "From account", "to_account_id": "To account", "hold_id": "Hold"}
+_LABELS = {
+    "account_id": "Account",
+    "from_account_id": "From account",
+    "to_account_id": "To account",
+    "hold_id": "Hold",
+    "sources": "From accounts",
+    "targets": "To accounts",
+}
 # Which field a refusal is about, where the error itself does not name one. The first that the form has is taken.
 _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
@@ -58,20 +67,22 @@ _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-Given = Mapping[str, str]
+# A field's text, or the lines of a side.
+Given = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One field of a form. `problem` is what is wrong with what was given."""
+    """One field of a form. `problem` is what is wrong with what was given; `lines`: of a side with several accounts."""
 
     name: str
     label: str
     kind: str
-    value: str
+    value: Any
     help: str
     is_required: bool
     problem: LedgerError | None
+    lines: list[list[legs.Cell]]
 
     @property
     def options(self) -> list[str]:
@@ -86,18 +97,31 @@ def meaning_of(command_type: str) -> str:
     return VIEWS[command_type].__doc__ or ""
 
 
-def given_by(command_type: str, posted: Mapping[str, Any]) -> dict[str, str]:
+def given_by(command_type: str, posted: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was filled in; a field left empty counts as left out."""
-    texts = {name: str(posted.get(name, "")).strip() for name in _names(command_type)}
-    return {name: text for name, text in texts.items() if text}
+    sides = sides_of(command_type)
+    filled = {
+        name: legs.given_in(posted, name) if name in sides else str(posted.get(name, "")).strip()
+        for name in _names(command_type)
+    }
+    return {name: value for name, value in filled.items() if value}
+
+
+def sides_of(command_type: str) -> list[str]:
+    """Return the fields of a command that are lists of accounts and amounts."""
+    fields: Mapping[str, Any] = FORMS[command_type].serializer.fields
+    return [name for name, field in fields.items() if isinstance(field, LegsField)]
 
 
 def problems_of(command_type: str, given: Given) -> dict[str, LedgerError]:
     """Return what is wrong with each field by itself; the API would answer with the first of them."""
-    found = {}
+    found: dict[str, LedgerError] = {}
     for name in _names(command_type):
         field = FORMS[command_type].serializer.fields[name]
         if name not in given and not field.required:
+            continue
+        if name in given and isinstance(field, LegsField) and (wrong := legs.problems_in(field, name, given[name])):
+            found |= wrong
             continue
         try:
             field.run_validation(given.get(name, empty))
@@ -118,14 +142,19 @@ def field_of(error: LedgerError, given: Given, command_type: str) -> str:
     candidates = [str(error.fields.get("field", "")), *_FIELDS_BY_CODE.get(error.code, ())]
     # An account that is not there, is frozen or is closed: the field in which it was named.
     candidates += [name for name, text in given.items() if text == error.fields.get("account_id")]
-    return next((name for name in candidates if name in names), "")
+    if found := next((name for name in candidates if name in names), ""):
+        return found
+    part = "amount" if "amount" in candidates else "account_id"
+    return next(filter(None, (legs.field_of(given[side], side, error, part) for side in sides_of(command_type))), "")
 
 
 def inputs(command_type: str, given: Given, problems: Mapping[str, LedgerError]) -> list[Input]:
     fields = FORMS[command_type].serializer.fields
+    sides = sides_of(command_type)
     return [
         Input(name, label_of(name), _kind(fields[name]), given.get(name, ""), str(fields[name].help_text or ""),
-              fields[name].required, problems.get(name))
+              fields[name].required, problems.get(name),
+              legs.lines_of(name, given.get(name, []), problems) if name in sides else [])
         for name in _names(command_type)
     ]  # fmt: skip
 
@@ -144,4 +173,6 @@ def _kind(field: Any) -> str:
         return "amount"
     if isinstance(field, InstantField):
         return "instant"
+    if isinstance(field, LegsField):
+        return "legs"
     return "currency" if isinstance(field, CurrencyField) else "text"

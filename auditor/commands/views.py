@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from auditor import access_log
-from auditor.commands import offers
+from auditor.commands import legs, offers
 from auditor.commands.draft import Draft, InvalidDraft, opened
 from auditor.commands.result import result_of
 from auditor.pages import only, render
@@ -28,6 +28,7 @@ from ledger.engine import batching
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import LedgerError
 from projections import selectors
+from projections.models import Account
 
 _ACCOUNT_FIELDS = ("account_id", "from_account_id", "to_account_id")
 Problems = Mapping[str, LedgerError]
@@ -85,27 +86,40 @@ def _form(request: HttpRequest, command_type: str, given: offers.Given, problems
         "meaning": offers.meaning_of(command_type),
         "inputs": offers.inputs(command_type, given, problems),
         "whole": problems.get(""),
+        "has_sides": bool(offers.sides_of(command_type)),
+        "lines_max": legs.LINES_MAX,
     }
     # With 200, as Django's own forms: it is a page for a person, and says what is wrong itself.
     return render(request, "auditor/command_form.html", offers.title_of(command_type), **context)
 
 
 def _confirmation(request: HttpRequest, draft: Draft, problem: LedgerError | None = None) -> HttpResponse:
-    accounts = []
-    for name in _ACCOUNT_FIELDS:
-        if name in draft.given and draft.command_type != "create-account":
-            account_id = draft.given[name]
-            access_log.record(request.user, access_log.ACCOUNT, account_id, request.path)
-            accounts.append((offers.label_of(name), account_id, selectors.account(account_id).row))
+    accounts = [
+        (offers.label_of(name), draft.given[name], _account(request, draft.given[name]))
+        for name in _ACCOUNT_FIELDS
+        if name in draft.given and draft.command_type != "create-account"
+    ]
+    sides = offers.sides_of(draft.command_type)
+    lines = {
+        name: [(leg["account_id"], leg["amount"], _account(request, leg["account_id"])) for leg in draft.given[name]]
+        for name in sides
+    }
     context: dict[str, Any] = {
         "command_type": draft.command_type,
         "meaning": offers.meaning_of(draft.command_type),
-        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items()],
+        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items() if name not in sides],
+        "sides": [(name, offers.label_of(name), lines[name]) for name in sides],
         "accounts": accounts,
         "draft": request.GET["draft"],
         "problem": problem,
     }
     return render(request, "auditor/command_confirm.html", f"{offers.title_of(draft.command_type)}: confirm", **context)
+
+
+def _account(request: HttpRequest, account_id: str) -> Account | None:
+    """Return an account as the read model has it, which is a look at it."""
+    access_log.record(request.user, access_log.ACCOUNT, account_id, request.path)
+    return selectors.account(account_id).row
 
 
 def _invalid(request: HttpRequest, command_type: str, error: InvalidDraft) -> HttpResponse:

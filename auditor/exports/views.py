@@ -9,20 +9,30 @@ from uuid import uuid4
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from auditor import access_log
+from auditor.exports.catalogue import names, narrowed_by, open_source, subjects
 from auditor.exports.formats import WRITERS
-from auditor.exports.source import NoSuchList, lists, narrowed_by, open_source, subjects
+from auditor.exports.source import NoSuchList
 from auditor.exports.stream import BeingDownloaded, Stream, begin
+from auditor.jobs.history import STARTED_AT, STATE, Column, history, number, opens
 from auditor.jobs.work import EXPORT
 from auditor.models import Job
 from auditor.pages import only, render
 from auditor.permissions import may_read
 
 SHOWN = 20
+EXPORT_COLUMNS = (
+    opens("Export", lambda job: reverse("admin:export", args=[job.pk])),
+    Column("List", lambda job: _name_of(job)),
+    Column("Format", lambda job: WRITERS[job.options["format"]][0]),
+    STATE,
+    number("Rows", lambda job: job.done),
+    STARTED_AT,
+)
 
 
 @only(may_read)
@@ -30,11 +40,7 @@ SHOWN = 20
 def exports(request: HttpRequest) -> HttpResponse:
     """List what this user has exported."""
     own = list(Job.objects.filter(kind=EXPORT, started_by=request.user.pk).order_by("-pk")[:SHOWN])
-    names = lists()
-    rows = [
-        (job, names.get(job.options["list"], job.options["list"]), WRITERS[job.options["format"]][0]) for job in own
-    ]
-    return render(request, "auditor/exports.html", "Exports", jobs=rows)
+    return render(request, "auditor/exports.html", "Exports", history=history(own, EXPORT_COLUMNS))
 
 
 @only(may_read)
@@ -58,12 +64,12 @@ def new(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
         return redirect("admin:export", job.pk)
     context: dict[str, Any] = {
-        "name": lists()[label],
+        "name": names()[label],
         "narrowed_by": narrowed_by(query),
         "formats": [(key, name) for key, (name, _) in WRITERS.items()],
         "action": f"?{urlencode({'list': label})}&{query}",
     }
-    return render(request, "auditor/export_new.html", f"Export: {lists()[label]}", **context)
+    return render(request, "auditor/export_new.html", f"Export: {names()[label]}", **context)
 
 
 @only(may_read)
@@ -73,7 +79,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
     job = _own(request, job_id)
     context: dict[str, Any] = {
         "job": job,
-        "name": lists().get(job.options["list"], job.options["list"]),
+        "name": _name_of(job),
         "format": WRITERS[job.options["format"]][0],
         "narrowed_by": narrowed_by(job.options["query"]),
     }
@@ -101,9 +107,15 @@ def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
         access_log.record(request.user, kind, subject_id, where)
     writer = WRITERS[job.options["format"]][1](source.columns)
     response = StreamingHttpResponse(Stream(job, source, writer), content_type=writer.content_type)
-    name = f"{label.partition('.')[2]}-{job.pk}.{writer.suffix}"
+    name = f"{label.rpartition('.')[2]}-{job.pk}.{writer.suffix}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+def _name_of(job: Job) -> str:
+    """Return a list's name for people; a list that is gone since keeps the name it had."""
+    label: str = job.options["list"]
+    return names().get(label, label)
 
 
 def _own(request: HttpRequest, job_id: int) -> Job:

@@ -1,4 +1,7 @@
-"""Opens findings and takes them further. Every step is kept; the finding's own row says the newest."""
+"""Opens findings and takes them further. Every step is kept; the finding's own row says the newest.
+
+Notes are stored sealed (`auditor.findings.notes`), so what they say goes when their subject is erased.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from auditor.access_log import ACCOUNT, EVENT
+from auditor.findings.notes import sealed_note
 from auditor.models import Finding, FindingChange
 from ledger.errors import StoreUnavailable
 from ledger.store import history
@@ -29,7 +33,7 @@ def open_finding(user: Any, kind: str, subject_id: str, note: str, state: str = 
     """Record a new finding. Raises: InvalidFinding."""
     _check(note, state)
     _check_subject(kind, subject_id)
-    note, now = note.strip(), timezone.now()
+    note, now = _sealed(note, kind, subject_id), timezone.now()
     about = {"kind": kind, "subject_id": subject_id}
     with transaction.atomic():
         finding = Finding.objects.create(**about, note=note, state=state, opened_by=user, opened_at=now, changed_at=now)
@@ -40,10 +44,10 @@ def open_finding(user: Any, kind: str, subject_id: str, note: str, state: str = 
 def change_finding(user: Any, finding: Finding, note: str, state: str) -> None:
     """Add a step to a finding. Raises: InvalidFinding."""
     _check(note, state)
-    now = timezone.now()
+    note, now = _sealed(note, finding.kind, finding.subject_id), timezone.now()
     with transaction.atomic():
-        FindingChange.objects.create(finding=finding, state=state, note=note.strip(), changed_by=user, at=now)
-        Finding.objects.filter(pk=finding.pk).update(state=state, note=note.strip(), changed_at=now)
+        FindingChange.objects.create(finding=finding, state=state, note=note, changed_by=user, at=now)
+        Finding.objects.filter(pk=finding.pk).update(state=state, note=note, changed_at=now)
 
 
 def _check(note: str, state: str) -> None:
@@ -53,6 +57,13 @@ def _check(note: str, state: str) -> None:
         raise InvalidFinding("note", f"A note has at most {NOTE_LENGTH_MAX:,} characters.")
     if state not in Finding.State.values:
         raise InvalidFinding("state", f"A state is one of {', '.join(Finding.State.values)}.")
+
+
+def _sealed(note: str, kind: str, subject_id: str) -> str:
+    try:
+        return sealed_note(note.strip(), kind, subject_id)
+    except StoreUnavailable as error:
+        raise InvalidFinding("note", "The keys that notes are sealed under cannot be had: try again.") from error
 
 
 def _check_subject(kind: str, subject_id: str) -> None:

@@ -8,13 +8,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from auditor import access_log
+from auditor.admin.formats import badge
 from auditor.integrity import evidence, proof
 from auditor.integrity.compare import NOTE_LENGTH_MAX, compare
 from auditor.integrity.trust import current_vkey
+from auditor.jobs.history import BY, STARTED_AT, Column, history, number, opens, state
 from auditor.jobs.start import AlreadyRunning, note_silent, start
 from auditor.jobs.work import VERIFY
 from auditor.models import Job
@@ -27,15 +29,34 @@ from ledger.store.connection import connection
 RUNS_SHOWN = 20
 
 
+def _verdict(run: Job) -> Any:
+    if run.state != Job.State.DONE:
+        return state(run)
+    return badge("No fault", "good") if run.is_good else badge("Faults", "danger")
+
+
+RUN_COLUMNS = (
+    opens("Run", lambda run: reverse("admin:integrity-run", args=[run.pk])),
+    Column("Verdict", _verdict),
+    STARTED_AT,
+    BY,
+    number("Events", lambda run: run.done),
+    number("Faults", lambda run: run.result.get("fault_count")),
+    number("Took", lambda run: run.result.get("seconds"), "s"),
+)
+
+
 @only(may_read)
 @require_safe
 def integrity(request: HttpRequest) -> HttpResponse:
     """Show how the last verification went, the runs before it, the current head, and what can be looked up."""
     note_silent(VERIFY)
     runs = list(Job.objects.filter(kind=VERIFY).select_related("started_by").order_by("-pk")[:RUNS_SHOWN])
+    ended = [run for run in runs if not run.is_running]
     context: dict[str, Any] = {
         "running": next((run for run in runs if run.is_running), None),
-        "runs": [run for run in runs if not run.is_running],
+        "last": next(iter(ended), None),
+        "history": history(ended, RUN_COLUMNS),
         "may_verify": may_oversee(request),
         **_head(),
     }

@@ -10,8 +10,10 @@ from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
+from auditor.jobs.history import BY, STARTED_AT, TEXT, Column, history, number, state
 from auditor.jobs.start import AlreadyRunning, note_silent, start
 from auditor.jobs.work import REBUILD
 from auditor.models import Job
@@ -25,6 +27,13 @@ from projections.projection import by_name, registry
 
 JOBS_SHOWN = 15
 PARKED_SHOWN = 50
+REBUILD_COLUMNS = (
+    Column("Projection", lambda job: job.subject),
+    Column("End", lambda job: format_html("{} {}", state(job), job.error), TEXT),
+    STARTED_AT,
+    BY,
+    number("Switched at position", lambda job: job.result.get("position")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         note_silent(REBUILD, projection.name)
     jobs = list(Job.objects.filter(kind=REBUILD).select_related("started_by").order_by("-pk")[:JOBS_SHOWN])
     running = {job.subject: job for job in jobs if job.is_running}
-    context: dict[str, Any] = {"ended": [job for job in jobs if not job.is_running]}
+    context: dict[str, Any] = {"history": history([job for job in jobs if not job.is_running], REBUILD_COLUMNS)}
     try:
         seen = overview.read()
         context["standings"] = [(standing, running.get(standing.projection)) for standing in seen.projections]

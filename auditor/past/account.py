@@ -7,6 +7,7 @@ is. Every opening of the page is recorded as a look before it is shown.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.admin.utils import quote
@@ -37,6 +38,7 @@ from auditor.shortcuts import shortcuts
 from ledger.api.parameters import uuid_or_none
 from ledger.domain.account import Account
 from ledger.domain.currencies import decimals_of
+from ledger.domain.events import TRANSFER
 from ledger.domain.instants import parse_instant
 from ledger.store.recorded import event_id_of
 from projections.models import Transaction
@@ -74,6 +76,7 @@ def account(request: HttpRequest, account_id: str) -> HttpResponse:
         "next_url": _next_url(request, statement),
         "first_url": _url(request, before=None) if request.GET.get("before") else "",
         "behind": _is_behind(life),
+        "export_query": _export_query(request, account_id),
     }
     return render(request, "auditor/account.html", f"Account {account_id}", **context)
 
@@ -116,16 +119,21 @@ def _related(account_id: str) -> list[Any]:
 
 
 def _holds(state: Account) -> list[dict[str, Any]]:
-    """Return the open holds, the next to expire first. Who placed one is its command, whose first event it is."""
+    """Return the open holds, the next to expire first. One is known by the command that placed it."""
     now = timezone.now()
     found = []
     for hold_id, hold in sorted(state.holds.items(), key=lambda item: (item[1]["expires_at"] or "9", item[0])):
         expires_at = parse_instant(hold["expires_at"]) if hold["expires_at"] else None
-        command_id: UUID | None = uuid_or_none(hold_id)
-        event = link("ledger_event_change", event_id_of(command_id, 0), hold_id) if command_id else hold_id
+        is_of_transfer = hold_id.startswith(TRANSFER)
+        transfer_id = hold_id.removeprefix(TRANSFER)
+        command_id: UUID | None = uuid_or_none(transfer_id)
+        # A transfer in steps is started by its first event, and reserves with its second.
+        event_id = event_id_of(command_id, int(is_of_transfer)) if command_id else None
         found.append(
             {
-                "event": event,
+                "transfer": link("projections_transfer_change", transfer_id),
+                "kind": badge("transfer in steps" if is_of_transfer else "hold"),
+                "event": link("ledger_event_change", event_id, "Event") if event_id else "",
                 "amount": money(hold["amount_minor"], state.currency),
                 "expires_at": instant(expires_at),
                 "is_expired": expires_at is not None and expires_at <= now,
@@ -158,6 +166,13 @@ def _is_behind(life: Life) -> bool:
 
 def _next_url(request: HttpRequest, statement: Statement | None) -> str:
     return _url(request, before=statement.next_before) if statement and statement.next_before else ""
+
+
+def _export_query(request: HttpRequest, account_id: str) -> str:
+    """Return what leads to the export of the statement as it is narrowed."""
+    narrowed = {name: request.GET[name] for name in StatementForm.base_fields if request.GET.get(name)}
+    narrowed.pop("before", None)
+    return urlencode({"list": "statement", "account_id": account_id, **narrowed})
 
 
 def _url(request: HttpRequest, before: int | None) -> str:

@@ -13,7 +13,7 @@ from math import ceil, floor
 from typing import Any
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from auditor.admin.keyset import led_to
 from auditor.past.instants import InstantField
@@ -66,6 +66,11 @@ def read_statement(account_id: str, currency: str, wanted: dict[str, Any]) -> St
     if len(found) > LINES:
         return Statement(found[:LINES], found[LINES - 1].position, None)
     return Statement(found, bottom, bottom)
+
+
+def lines_of(account_id: str, currency: str, wanted: dict[str, Any]) -> QuerySet[Transaction]:
+    """Return every line that a valid form asks for, the newest first, whatever page of them it asks for."""
+    return led_to(Transaction.objects.filter(_condition(wanted, currency)), ("account_id", "-position"), account_id)
 
 
 def _condition(wanted: dict[str, Any], currency: str) -> Q:

@@ -31,6 +31,8 @@ BATCHES = 5
 BACKLOG_EVENTS = 30_000
 LIVE_RATE_PER_S, LIVE_S = 100, 15
 DRAIN_S_MAX = 120.0
+# Far beyond any lag worth a figure: whoever waits longer waits for a relay or projector that has died.
+VISIBLE_S_MAX = 30.0
 
 
 def accounts(count: int) -> list[str]:
@@ -136,7 +138,7 @@ def relay() -> Figure:
     return Figure("relay, outbox to JetStream", "events/s", 15_000, summary(rates))
 
 
-def projector() -> Figure:
+def projector() -> list[Figure]:
     """Catch up from position 1, over all projections, on what the measures before have left."""
     head = journal.head().position
     rates = []
@@ -146,7 +148,12 @@ def projector() -> Figure:
             connection.execute(psycopg.sql.SQL("TRUNCATE {}").format(psycopg.sql.SQL(tables)))
         with worker("run_projections"):
             rates.append(drained(read_model_position, 0, head))
-    return Figure(f"projector, catch-up over {head:,} events", "events/s", 10_000, summary(rates))
+    # The spine was held to 10,000; the read models, all eight of them together, to 15,000.
+    spread, name = summary(rates), f"projector, catch-up over {head:,} events"
+    return [
+        Figure(f"{name}, as the spine asked", "events/s", 10_000, spread),
+        Figure("the same, as the read models ask", "events/s", 15_000, spread),
+    ]
 
 
 def live_lag() -> list[Figure]:
@@ -164,7 +171,8 @@ def live_lag() -> list[Figure]:
             assert isinstance(outcome, Accepted)
             event = outcome.events[-1]
             while (reader.execute(query, (event.aggregate_id,)).fetchone() or (0,))[0] < event.version:
-                pass
+                if time.perf_counter() - committed_at > VISIBLE_S_MAX:
+                    raise TimeoutError(f"{event.aggregate_id} is not at version {event.version} in the read model")
             lags_ms.append((time.perf_counter() - committed_at) * 1000)
             due = max(due + 1 / LIVE_RATE_PER_S, time.perf_counter() - 0.5)
     lags_ms.sort()
@@ -180,5 +188,5 @@ def measure_all() -> Iterable[Figure]:
     yield engine_single()
     yield engine_batch()
     yield relay()
-    yield projector()
+    yield from projector()
     yield from live_lag()

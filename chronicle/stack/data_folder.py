@@ -62,7 +62,10 @@ class DataFolder:
         path = self.path / "secret_key"
         if not path.exists():
             write_private(path, secrets.token_urlsafe(50))
-        return path.read_text()
+        key = path.read_text(errors="replace").strip()
+        if not key:
+            raise StackError(f"{path} is empty; remove it and start again.")
+        return key
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
         """Leave the addresses where the settings of a `manage.py` in another terminal look for them."""

@@ -42,16 +42,23 @@ class StartedProcesses:
 
     def stop_leftovers(self, say: Callable[[str], None]) -> None:
         """Stop what an earlier launcher left running, the last one started first."""
-        try:
-            records = json.loads(self._path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            records = {}
-        for name, record in reversed(records.items()):
-            if process := _find(int(record["pid"]), float(record["started"])):
+        for name, pid, started, stop_signal in reversed(self._read()):
+            if process := _find(pid, started):
                 say(f"stopping {name} (pid {process.pid}), which outlived its launcher")
-                if not stop(process, int(record["stop_signal"]), STOP_TIMEOUT_S):
+                if not stop(process, stop_signal, STOP_TIMEOUT_S):
                     stop(process, signal.SIGKILL, STOP_TIMEOUT_S)
         self._write()
+
+    def _read(self) -> list[tuple[str, int, float, int]]:
+        """Return what the file says; one that is damaged says nothing, and keeps nobody from starting."""
+        try:
+            records = json.loads(self._path.read_text())
+            return [
+                (name, int(record["pid"]), float(record["started"]), int(record["stop_signal"]))
+                for name, record in records.items()
+            ]
+        except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+            return []
 
     def _write(self) -> None:
         write_private(self._path, json.dumps(self._records, indent=1))
@@ -61,6 +68,6 @@ def _find(pid: int, started: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         is_same = abs(process.create_time() - started) < CLOCK_TOLERANCE_S
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process can have such a number
         return None
     return process if is_same and is_alive(process) else None

@@ -198,11 +198,10 @@ def _says_ready(pid_file: Path) -> bool:
 
 
 def _postmaster(pid_file: Path, data_dir: Path) -> psutil.Process | None:
-    first_line = pid_file.read_text().split("\n", 1)[0].strip()
     try:
-        process = psutil.Process(int(first_line))
+        process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0].strip()))
         is_ours = "postgres" in process.name() and str(data_dir) in process.cmdline()
-    except (ValueError, psutil.NoSuchProcess):
+    except (ValueError, OverflowError, psutil.NoSuchProcess):
         return None
     return process if is_ours and is_alive(process) else None
 

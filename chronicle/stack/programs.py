@@ -59,6 +59,7 @@ def services(plan: Plan) -> list[Program]:
         _manage(plan, "projector", "run_projections"),
         _manage(plan, "sagas", "run_sagas"),
         _manage(plan, "holds", "expire_holds"),
+        _manage(plan, "keys", "expire_keys", "--daily"),
         Program("web", web, _options(plan)),
     ]
 

@@ -6,7 +6,8 @@ same way; so what one of them takes, the other takes too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from chronicle.roles import Role
@@ -39,10 +40,13 @@ def submission_of_element(element: Any, actor: str, roles: Collection[Role] = ()
         return error
 
 
+Engine = Callable[[Sequence[Submission]], list[Outcome]]
+
+
 def execute_elements(
-    entries: Sequence[Submission | LedgerError], *, is_atomic: bool, is_dry_run: bool
+    entries: Sequence[Submission | LedgerError], *, is_atomic: bool, is_dry_run: bool, engine: Engine | None = None
 ) -> list[Outcome]:
-    """Return an outcome each; what is malformed is never shown to the engine.
+    """Return an outcome each; what is malformed is never shown to the engine. `engine`: in place of the real one.
 
     Raises: Busy or StoreUnavailable; under the same idempotency keys, asking again is safe.
     """
@@ -50,7 +54,9 @@ def execute_elements(
     if is_atomic and len(well_formed) < len(entries):
         aborted = BatchAborted("another command of this batch is malformed")
         return [Rejected(entry if isinstance(entry, LedgerError) else aborted) for entry in entries]
-    executed = iter(execute(well_formed, atomic=is_atomic, dry_run=is_dry_run, on_commit=nudge) if well_formed else [])
+    if engine is None:
+        engine = partial(execute, atomic=is_atomic, dry_run=is_dry_run, on_commit=nudge)
+    executed = iter(engine(well_formed) if well_formed else [])
     return [next(executed) if isinstance(entry, Submission) else Rejected(entry) for entry in entries]
 
 

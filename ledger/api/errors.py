@@ -132,5 +132,13 @@ class InvalidParameter(Malformed):
     code = "invalid_parameter"
 
 
+class DatabaseUnavailable(LedgerError):
+    """The portal's database or the read model's does not answer: nobody can sign in, or there is nothing to read."""
+
+    code = "database_unavailable"
+    status = 503
+    retryable = True
+
+
 class InternalError(LedgerError):
     """A defect; it is in the log."""

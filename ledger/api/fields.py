@@ -93,6 +93,17 @@ class AccountIdField(StrictField):
         return account_id(data, self.field_name or "")
 
 
+@extend_schema_field({"type": "string", "pattern": f"^{ACCOUNT_ID}$", "example": "customer-17"})
+class SubjectIdField(StrictField):
+    """The id under which a person's accounts are erased together; spelled as an account's is, for it may be one."""
+
+    def to_internal_value(self, data: object) -> str:
+        text = _string(data, self.field_name or "")
+        if not _ACCOUNT_ID.fullmatch(text):
+            raise InvalidField("a subject's id is 1 to 64 of A-Z a-z 0-9 . _ : -", field=self.field_name)
+        return text
+
+
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": 64})
 class IdField(StrictField):
     """The id of something other than an account, as an earlier answer gave it."""

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
@@ -80,9 +81,11 @@ def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
 def handle(exception: Exception, context: dict[str, Any]) -> HttpResponse:
     """Django REST Framework's EXCEPTION_HANDLER: nothing leaves it unanswered."""
     error = error_of(exception)
+    path = getattr(context.get("request"), "path", None)
     if isinstance(error, errors.InternalError):
-        request = context.get("request")
-        log.error("a request failed", path=getattr(request, "path", None), exc_info=exception)
+        log.error("a request failed", path=path, exc_info=exception)
+    elif isinstance(error, errors.DatabaseUnavailable):
+        log.warning("a database does not answer", path=path, error=str(exception))
     return problem(error)
 
 
@@ -92,6 +95,8 @@ def error_of(exception: Exception) -> LedgerError:
     if isinstance(exception, exceptions.Throttled):
         wait_s = math.ceil(getattr(exception, "wait", None) or RETRY_AFTER_S)
         return errors.TooManyRequests(f"try again in {wait_s} s", retry_after_s=wait_s)
+    if isinstance(exception, OperationalError | InterfaceError):
+        return errors.DatabaseUnavailable("a database of the portal or of the read model does not answer")
     for drf_class, our_class in _BY_DRF_CLASS.items():
         if isinstance(exception, drf_class):
             return our_class(_sentence(exception, our_class))

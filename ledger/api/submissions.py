@@ -23,6 +23,7 @@ from ledger.api.fields import (
     FlagField,
     IdField,
     InstantField,
+    SubjectIdField,
     TextField,
     UuidField,
     VersionField,
@@ -74,6 +75,9 @@ class CreateAccountSerializer(CommandSerializer):
     owner_name = TextField(length_max=OWNER_NAME_MAX, is_blank_allowed=False)
     currency = CurrencyField()
     initial_balance = AmountField(is_zero_allowed=True, required=False, default=Decimal(0))
+    subject_id = SubjectIdField(
+        required=False, help_text="of the person whose account it is, when there may be others; nothing personal"
+    )
 
 
 def _text(length_max: int = DESCRIPTION_MAX) -> TextField:

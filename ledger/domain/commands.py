@@ -17,6 +17,8 @@ LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
 # The fields, of commands and so of events, that hold what a person wrote. They are sealed before a command is decided
 # (ledger.subjects) and can be erased; whatever else a command holds is on record for ever.
 FREE_TEXT = ("owner_name", "description", "reason")
+# Of a field that came later: not given, it is no part of the request, so that an older request is still the same one.
+LEFT_OUT_IF_NONE = "left_out_if_none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,12 @@ class OneAccount:
 
 @dataclass(frozen=True, slots=True)
 class CreateAccount(OneAccount):
+    """`subject_id`: whose account it is, if that person has others. No rule asks for it and no event holds it."""
+
     owner_name: str
     currency: str
     initial_balance: Decimal = Decimal(0)
+    subject_id: str | None = field(default=None, metadata={LEFT_OUT_IF_NONE: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ledger.domain import account as accounts
-from ledger.domain.account import Account
+from ledger.domain.account import CLOSED, FROZEN, Account
 from ledger.domain.aggregates import State
 from ledger.domain.errors import (
     AccountClosed,
@@ -50,21 +49,29 @@ def existing(state: States, account_id: str) -> Account:
 
 
 def check_not_closed(account_id: str, account: Account) -> None:
-    if account.status == accounts.CLOSED:
+    if account.status == CLOSED:
         raise AccountClosed(f"account {account_id} is closed", account_id=account_id)
 
 
 def check_open(account_id: str, account: Account, effective_at: datetime) -> None:
     """Refuse what would touch a closed or frozen account, or one that was not there yet."""
-    check_not_closed(account_id, account)
-    if account.status == accounts.FROZEN:
-        raise AccountFrozen(f"account {account_id} is frozen", account_id=account_id)
-    if effective_at < parse_instant(account.opened_at):
-        raise EffectiveBeforeOpening(
-            f"account {account_id} was opened at {account.opened_at}",
-            account_id=account_id,
-            opened_at=account.opened_at,
-        )
+    check_all_open({account_id: account}, effective_at)
+
+
+def check_all_open(accounts: Mapping[str, Account], effective_at: datetime) -> None:
+    """Do the same for several: rule by rule, so that who is named does not depend on whose account comes first."""
+    for account_id, account in accounts.items():
+        check_not_closed(account_id, account)
+    for account_id, account in accounts.items():
+        if account.status == FROZEN:
+            raise AccountFrozen(f"account {account_id} is frozen", account_id=account_id)
+    for account_id, account in accounts.items():
+        if effective_at < parse_instant(account.opened_at):
+            raise EffectiveBeforeOpening(
+                f"account {account_id} was opened at {account.opened_at}",
+                account_id=account_id,
+                opened_at=account.opened_at,
+            )
 
 
 def available_minor(account: Account, now: datetime) -> int:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ledger.domain.account import Account
 from ledger.domain.commands import Exchange, Leg, MultiTransfer, Transfer
-from ledger.domain.decision import Context, Decided, States, check_funds, check_open, check_room, existing
+from ledger.domain.decision import Context, Decided, States, check_all_open, check_funds, check_room, existing
 from ledger.domain.errors import CurrencyMismatch, SameAccount, SameCurrency, Unbalanced
 from ledger.domain.events import CLEARING, EXCHANGE, MoneyDeposited, MoneyWithdrawn
 from ledger.domain.money import format_minor, to_minor
@@ -20,8 +20,7 @@ def transfer(command: Transfer, state: States, context: Context) -> list[Decided
     source_id, target_id = command.from_account_id, command.to_account_id
     source, target = _two(source_id, target_id, state)
     amount_minor = to_minor(command.amount, source.currency)
-    check_open(source_id, source, context.effective_at)
-    check_open(target_id, target, context.effective_at)
+    check_all_open({source_id: source, target_id: target}, context.effective_at)
     if source.currency != target.currency:
         raise CurrencyMismatch(
             f"{source_id} holds {source.currency}, {target_id} holds {target.currency}",
@@ -43,8 +42,7 @@ def exchange(command: Exchange, state: States, context: Context) -> list[Decided
     if source.currency == target.currency:
         raise SameCurrency(f"{source_id} and {target_id} both hold {source.currency}: use a transfer")
     sold_minor, bought_minor = to_minor(command.amount, source.currency), to_minor(command.to_amount, target.currency)
-    check_open(source_id, source, context.effective_at)
-    check_open(target_id, target, context.effective_at)
+    check_all_open({source_id: source, target_id: target}, context.effective_at)
     check_funds(source_id, source, sold_minor, context.recorded_at)
     check_room(target_id, target, bought_minor)
     common = (command.description, context.command_id)
@@ -66,8 +64,7 @@ def multi_transfer(command: MultiTransfer, state: States, context: Context) -> l
     out = _amounts(command.sources, accounts)
     into = _amounts(command.targets, accounts)
     _check_balanced(_totals(out, accounts), _totals(into, accounts))
-    for account_id in ids:
-        check_open(account_id, accounts[account_id], context.effective_at)
+    check_all_open(accounts, context.effective_at)
     for account_id, amount_minor in out.items():
         check_funds(account_id, accounts[account_id], amount_minor, context.recorded_at)
     for account_id, amount_minor in into.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ledger.domain.aggregates import State
 from ledger.domain.commands import Reverse
-from ledger.domain.decision import Context, Decided, States, check_funds, check_open, check_room, existing
+from ledger.domain.decision import Context, Decided, States, check_all_open, check_funds, check_room, existing
 from ledger.domain.errors import (
     AlreadyReversed,
     NothingToReverse,
@@ -32,18 +32,18 @@ def reverse(command: Reverse, state: States, context: Context) -> list[Decided]:
         raise PartNotReversible(
             "a part of it could be taken back in more than one way: reverse it whole", command_id=original.command_id
         )
-    for leg in original.legs:
-        check_open(leg.account_id, existing(state, leg.account_id), context.effective_at)
+    accounts = {leg.account_id: existing(state, leg.account_id) for leg in original.legs}
+    check_all_open(accounts, context.effective_at)
     left_minor = first.amount_minor - _reversed_minor(state[REVERSAL + original.command_id])
     amount_minor = left_minor if wanted_minor is None else wanted_minor
     _check_left(original, amount_minor, left_minor)
     parts = [(leg, amount_minor if original.is_divisible else leg.event.amount_minor) for leg in original.legs]
     for leg, part_minor in parts:
         if isinstance(leg.event, MoneyDeposited) and not command.force:
-            check_funds(leg.account_id, existing(state, leg.account_id), part_minor, context.recorded_at)
+            check_funds(leg.account_id, accounts[leg.account_id], part_minor, context.recorded_at)
     for leg, part_minor in parts:
         change_minor = -part_minor if isinstance(leg.event, MoneyDeposited) else part_minor
-        check_room(leg.account_id, existing(state, leg.account_id), change_minor)
+        check_room(leg.account_id, accounts[leg.account_id], change_minor)
     decided = [Decided(leg.account_id, _opposite(leg, part_minor, command.reason)) for leg, part_minor in parts]
     reversed_ = CommandReversed(amount_minor, first.amount_minor, first.currency, command.reason, command.force)
     return [*decided, Decided(REVERSAL + original.command_id, reversed_)]

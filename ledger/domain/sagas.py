@@ -8,7 +8,7 @@ Failing is never refused: a hold can always be released, and its account cannot 
 from __future__ import annotations
 
 from ledger.domain.commands import FailTransfer, SettleTransfer, StartTransfer
-from ledger.domain.decision import Context, Decided, States, check_funds, check_open, check_room, existing
+from ledger.domain.decision import Context, Decided, States, check_all_open, check_funds, check_room, existing
 from ledger.domain.errors import CurrencyMismatch, SameAccount, TransferEnded, TransferNotFound
 from ledger.domain.events import (
     TRANSFER,
@@ -32,8 +32,7 @@ def start(command: StartTransfer, state: States, context: Context) -> list[Decid
         raise SameAccount("money moves between two different accounts", account_id=source_id)
     source, target = existing(state, source_id), existing(state, target_id)
     amount_minor = to_minor(command.amount, source.currency)
-    check_open(source_id, source, context.effective_at)
-    check_open(target_id, target, context.effective_at)
+    check_all_open({source_id: source, target_id: target}, context.effective_at)
     if source.currency != target.currency:
         raise CurrencyMismatch(
             f"{source_id} holds {source.currency}, {target_id} holds {target.currency}",
@@ -55,8 +54,7 @@ def settle(command: SettleTransfer, state: States, context: Context) -> list[Dec
     source_id, target_id = transfer.from_account_id, transfer.to_account_id
     assert (command.from_account_id, command.to_account_id) == (source_id, target_id), "it names its own accounts"
     source, target = existing(state, source_id), existing(state, target_id)
-    check_open(source_id, source, context.effective_at)
-    check_open(target_id, target, context.effective_at)
+    check_all_open({source_id: source, target_id: target}, context.effective_at)
     check_room(target_id, target, transfer.amount_minor)
     id_, amount_minor, currency = TRANSFER + command.transfer_id, transfer.amount_minor, transfer.currency
     common = (transfer.description, command.transfer_id)

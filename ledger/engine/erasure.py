@@ -16,6 +16,8 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Rejected, Submission
 from ledger.store import event_store
 from ledger.subjects import keys
+from ledger.subjects.seal import is_sealed
+from ledger.subjects.texts import open_texts
 
 
 def erase(account_id: str, grounds: str, actor: str, on_commit: Callable[[], None] = lambda: None) -> int:
@@ -43,3 +45,9 @@ def account_of(account_id: str) -> Account:
     if not isinstance(account, Account):
         raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
     return account
+
+
+def owner_name(account_id: str) -> str:
+    """Return what an account's owner is called, as far as anybody can still read it. Raises: KeysUnavailable."""
+    name = account_of(account_id).owner_name
+    return open_texts([name])[name] if is_sealed(name) else name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import uuid5
 
 from ledger.domain import aggregates
 from ledger.domain.decide import Context, Decided, decide
@@ -51,10 +51,13 @@ class Plan:
         """Undo everything when all-or-nothing was asked for and somebody was rejected; refusals stay recorded."""
         if not self._atomic or not any(isinstance(outcome, Rejected) for outcome in self.outcomes):
             return
+        # By what would have been written: a key that comes twice makes a replay of what is undone here.
+        undone = {command_id for command_id, _ in self.rows.commands}
         self.rows.commands, self.rows.keys, self.advanced = [], [], {}
         aborted = Rejected(BatchAborted("another command of this batch was rejected"))
         self.outcomes = [
-            aborted if isinstance(outcome, Accepted) and not outcome.replayed else outcome for outcome in self.outcomes
+            aborted if isinstance(outcome, Accepted) and outcome.command_id in undone else outcome
+            for outcome in self.outcomes
         ]
 
     def _committed_before(self, submission: Submission) -> Outcome | None:
@@ -171,7 +174,8 @@ def _metadata(submission: Submission, size: int) -> dict[str, Any]:
 
 def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
     return RefusalRow(
-        refusal_id=uuid4(),
+        # The same at every attempt, so that one whose COMMIT went through unheard is not on record twice.
+        refusal_id=uuid5(submission.command_id, "refusal"),
         command_id=submission.command_id,
         command_type=submission.command_type,
         command=submission.payload(),

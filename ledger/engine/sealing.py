@@ -93,5 +93,4 @@ def texts_of(command: Command) -> dict[str, str]:
     kind = type(command)
     if (names := _text_fields.get(kind)) is None:
         names = _text_fields[kind] = tuple(f.name for f in fields(command) if f.name in FREE_TEXT)
-    values: dict[str, Any] = {name: getattr(command, name) for name in names}
-    return {name: text for name, text in values.items() if text}
+    return {name: text for name in names if (text := getattr(command, name))}

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from ledger.domain.commands import Command, type_of
+from ledger.domain.commands import LEFT_OUT_IF_NONE, Command, type_of
 from ledger.domain.errors import LedgerError
 from ledger.domain.instants import format_instant
 from ledger.store.hashing import canonical_json
@@ -48,7 +48,12 @@ class Submission:
 
         What is looked up for a command is not compared, and no part of the request.
         """
-        return {f.name: _json(getattr(self.command, f.name)) for f in fields(self.command) if f.compare}
+        payload = {}
+        for f in fields(self.command):
+            value = getattr(self.command, f.name)
+            if f.compare and (value is not None or LEFT_OUT_IF_NONE not in f.metadata):
+                payload[f.name] = _json(value)
+        return payload
 
     def request_hash(self, hash_bytes: Callable[[bytes], bytes] = lambda content: sha256(content).digest()) -> bytes:
         """Return the hash of all that makes this the same request; `ledger.engine.sealing` keys it."""

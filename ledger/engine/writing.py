@@ -12,6 +12,7 @@ from datetime import datetime
 from ledger.engine.plan import Plan
 from ledger.engine.remembered import REMEMBERED
 from ledger.engine.sealing import Sealer
+from ledger.engine.subjects import note_subjects
 from ledger.engine.submission import Rejected, Submission
 from ledger.errors import StoreConflict
 from ledger.store.append import NO_HEADS, AppendStream, append
@@ -52,6 +53,7 @@ class Writing:
         """Decide everything before anything is written. Raises: as `append`."""
         self.decide(submissions)
         if self.plan.rows:
+            note_subjects(submissions, self.plan.outcomes)
             self._committed(append(self.plan.rows, self._read_at, self._on_heads))
 
     def _stream(self, submissions: Sequence[Submission]) -> None:
@@ -64,6 +66,7 @@ class Writing:
                     is_sent = True
             self._check_memory()
             if is_sent:
+                note_subjects(submissions, self.plan.outcomes)
                 self._committed(stream.commit())
 
     def _add(self, submission: Submission) -> None:

@@ -7,14 +7,14 @@ held against whoever signed it.
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from ledger.errors import NotYet
+from ledger.evidence.parts import event_part, short_succession
 from ledger.store import succession, tree_heads
 from ledger.store.connection import connection, translated
 from ledger.store.proofs import Prover
-from ledger.store.recorded import RecordedEvent, canonical_bytes
+from ledger.store.recorded import RecordedEvent
 from ledger.store.sql import EVENT_COLUMNS
 
 _EVENT_AND_NEXT = f"""
@@ -38,19 +38,14 @@ def prove_balance(account_id: str, version: int) -> dict[str, Any]:
         if not events or events[0][1].version != version:
             raise NotYet(f"version {version} of {account_id} is not under a signed head yet")
         prover = Prover(conn, head)
-        parts = [_part(prover, *positioned) for positioned in events]
+        parts = [event_part(prover, *positioned) for positioned in events]
         changes = succession.changes(conn)
+        keys = short_succession(conn, changes, head)
     proof = {"checkpoint": head.note, "event": parts[0], "balance_minor": events[0][1].state["balance_minor"]}
-    if changes:  # for whoever knows the log by an earlier key
-        proof["succession"] = [change.note for change in changes]
+    if keys:  # for whoever knows the log by an earlier key, and to show that the right one signed
+        proof["succession"] = keys
     if len(parts) > 1:
         return {**proof, "next": parts[1]}
     signer = succession.signer_at(changes, head.tree_size)
     text = f"{signer.name} statement\n{account_id} has no version {version + 1} at tree size {head.tree_size}\n"
     return {**proof, "next": None, "statement": signer.sign(text)}
-
-
-def _part(prover: Prover, position: int, event: RecordedEvent) -> dict[str, Any]:
-    proof = prover.prove(position)
-    path = [base64.b64encode(node).decode() for node in proof.path]
-    return {"entry": canonical_bytes(event).decode(), "index": proof.index, "path": path}

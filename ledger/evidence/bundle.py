@@ -13,9 +13,11 @@ from pathlib import Path
 
 import ledger.domain
 from ledger.errors import LedgerError
+from ledger.evidence.parts import whole_succession
 from ledger.evidence.selection import Selection
-from ledger.evidence.verify_evidence import write_archive
-from ledger.store import succession
+from ledger.evidence.verify_evidence import SUCCESSION, write_archive
+from ledger.store import succession, tree_heads
+from ledger.store.hashing import canonical_json
 from ledger.store.proofs import Prover
 from ledger.store.recorded import RecordedEvent, canonical_bytes
 from ledger.store.signed_note import Signer
@@ -35,12 +37,20 @@ class NothingToProve(LedgerError):
     status = 404
 
 
-def write_bundle(conn: Connection, target: Path, selection: Selection, head: StoredHead, signer: Signer) -> int:
-    """Write the bundle and return how many events are in it. Raises: NothingToProve."""
+def write_bundle(conn: Connection, target: Path, selection: Selection, head: StoredHead) -> int:
+    """Write the bundle and return how many events are in it.
+
+    Raises: NothingToProve, TooMuchEvidence, SuccessionBroken, LogKeyUnusable.
+    """
+    changes, last = succession.changes(conn), tree_heads.at_size(conn, None)
+    # The key of the last head, which the log's own changes lead to.
+    signer = succession.signer_at(changes, last.tree_size)
     events = selection.read(conn, head.tree_size)
     if not events:
         raise NothingToProve(f"no event of {selection.what} is under the head of size {head.tree_size}")
-    files = dict((*_frame(head, signer), *_succession(conn), *_proven(events, Prover(conn, head))))
+    files = dict((*_frame(head, signer), *_proven(events, Prover(conn, head))))
+    if keys := whole_succession(conn, changes, head, last):
+        files[SUCCESSION] = canonical_json(keys)
     statements = [f"# {line}" for line in selection.statements(events, head.tree_size)]
     digests = [f"{sha256(content).hexdigest()}  {name}" for name, content in files.items()]
     files["MANIFEST"] = signer.sign("\n".join([f"{signer.name} evidence", *statements, *digests]) + "\n").encode()
@@ -56,12 +66,6 @@ def _frame(head: StoredHead, signer: Signer) -> Iterator[tuple[str, bytes]]:
     yield "ledger/__init__.py", b""
     for module in sorted(DOMAIN.glob("*.py")):
         yield f"ledger/domain/{module.name}", module.read_bytes()
-
-
-def _succession(conn: Connection) -> Iterator[tuple[str, bytes]]:
-    """The changes of the log's key, for whoever knows the log by another one than signed this head."""
-    for number, change in enumerate(succession.changes(conn), start=1):
-        yield f"succession/{number:04}", change.note.encode()
 
 
 def _proven(events: Sequence[tuple[int, RecordedEvent]], prover: Prover) -> Iterator[tuple[str, bytes]]:

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Checks a Chronicle Ledger evidence bundle, or a balance with its proof, with nothing but this file.
+"""Checks evidence of a Chronicle Ledger with nothing but this file: a bundle, a proven balance, a certificate.
 
     python verify_evidence.py BUNDLE.zip --key KEY      (KEY: the log's verifier key, or a file that holds it)
     python verify_evidence.py BALANCE.json --key KEY
+    python verify_evidence.py ERASURE.certificate --key KEY
 
 Needs Python 3.11 and the package `cryptography`; no network, no database, no Django. Take the key from
 where you got it when you first met the log, not from the bundle: without --key the bundle's own key is used,
@@ -22,15 +23,15 @@ import json
 import sys
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-MANIFEST, CHECKPOINT, KEY = "MANIFEST", "checkpoint", "key"
+MANIFEST, CHECKPOINT, KEY, SUCCESSION = "MANIFEST", "checkpoint", "key", "succession.json"
 NO_HASH = bytes(32)
 # What reading altered evidence raises, beyond Broken.
 UNREADABLE = (EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, zipfile.BadZipFile)
@@ -80,28 +81,62 @@ class LogKey:
         return False
 
 
-class KeyRing:
-    """A key that is believed, and those of the log that it followed or that followed it, as both of two signed."""
+class Keys:
+    """The keys of the log, from the one that is believed along its changes, each of which both of its keys signed.
 
-    def __init__(self, vkey: str, successions: Iterable[str] = ()) -> None:
-        first = LogKey(vkey)
-        self.name, self._keys, left = first.name, {first.vkey: first}, list(successions)
-        # From the key that is believed along the notes, in both directions.
-        while linked := [note for note in left if set(note.split("\n")[1:3]) & set(self._keys)]:
-            for note in linked:
-                left.remove(note)
-                title, *vkeys, end = note.split("\n")[:4]
-                pair = [LogKey(text) for text in vkeys]
-                is_of_log = title == f"{self.name} key succession" and {key.name for key in pair} == {self.name}
-                require(is_of_log and not end, "a change of keys is of another log")
-                require(all(key.signed(note) for key in pair), "a change of keys is not signed by both keys")
-                self._keys.update((key.vkey, key) for key in pair)
-        require(not left, "a change of keys leads to no key that is believed")
+    A change is an event of the log: heads from its position on count under the new key alone, earlier ones only
+    under the old one. `prove` holds that the changes are where they say, under a head that they lead to.
+    """
 
-    def open(self, note: str) -> str:
-        """Return the text of a note that one of the keys signed."""
-        require(any(key.signed(note) for key in self._keys.values()), f"not signed by {self.name}")
+    def __init__(self, vkey: str, succession: dict[str, Any] | None) -> None:
+        believed = LogKey(vkey)
+        self.name, self._keys, self._believed = believed.name, {believed.vkey: believed}, believed
+        self.changes = [(change["index"] + 1, change, read_event(change["entry"].encode()))
+                         for change in (succession or {"changes": []})["changes"]]  # fmt: skip
+        if not self.changes:
+            return
+        events = [event for _, _, event in self.changes]
+        versions = [event["version"] for event in events]
+        require(all(event["aggregate_id"] == "log:keys" for event in events), "a change of keys is none")
+        require(versions == list(range(versions[0], versions[0] + len(events))), "a change of keys is left out")
+        order = events[-1]["state"]["keys"]
+        pairs = list(pairwise(order))
+        links = [(event["data"]["old_key"], event["data"]["new_key"]) for event in events]
+        require(links == pairs[versions[0] - 1 :], "the changes of keys differ")
+        notes = [*(succession or {}).get("notes", ()), *(event["data"]["note"] for event in events)]
+        require(len(notes) == len(pairs), "the note of a change of keys is missing")
+        for pair, note in zip(pairs, notes, strict=True):
+            self.link(pair, note)
+        require(believed.vkey in order, "the changes of keys lead to no key that is believed")
+
+    def link(self, vkeys: tuple[str, str], note: str) -> None:
+        """Check the note in which two keys say that one follows the other."""
+        pair = [LogKey(vkey) for vkey in vkeys]
+        text = f"{self.name} key succession\n{vkeys[0]}\n{vkeys[1]}"
+        require({key.name for key in pair} == {self.name}, "a change of keys is of another log")
+        require(note.partition("\n\n")[0] == text, "the note of a change of keys says something else")
+        require(all(key.signed(note) for key in pair), "a change of keys is not signed by both keys")
+        self._keys.update((key.vkey, key) for key in pair)
+
+    def at(self, size: int) -> LogKey:
+        """Return the one key whose signature counts on a head of a size."""
+        if not self.changes:
+            return self._believed
+        before = [event["data"]["new_key"] for position, _, event in self.changes if position <= size]
+        first = self.changes[0][2]
+        require(bool(before) or first["version"] == 1, f"which key signs a head of size {size} is not in the evidence")
+        return self._keys[before[-1] if before else first["data"]["old_key"]]
+
+    def open(self, note: str, size: int) -> str:
+        """Return the text of a note that the key of a head's size signed."""
+        require(self.at(size).signed(note), f"not signed by the key of {self.name} that signs at size {size}")
         return note.rpartition("\n\n")[0] + "\n"
+
+    def prove(self, head: Head) -> None:
+        """Check that every change is an event under a head."""
+        for position, change, event in self.changes:
+            root = root_of(event["hash"], position - 1, head.size, [decode(node) for node in change["path"]])
+            require(root == head.root, f"the change of keys at position {position} is not in the log")
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -126,13 +161,45 @@ def root_of(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
 
 
 class Head:
-    """A checkpoint: origin, size, root; checked to be signed."""
+    """A checkpoint: origin, size, root; checked to be signed by the key of its size."""
 
-    def __init__(self, note: str, key: KeyRing) -> None:
+    def __init__(self, note: str, keys: Keys) -> None:
         self.note = note
-        origin, size, root = key.open(note).rstrip("\n").split("\n")[:3]
-        require(origin == key.name, f"the checkpoint is of the log {origin}")
+        origin, size, root = note.partition("\n\n")[0].split("\n")[:3]
+        require(origin == keys.name, f"the checkpoint is of the log {origin}")
         self.size, self.root = int(size), decode(root)
+        require(size == str(self.size), "the size of a checkpoint is not spelled canonically")
+        keys.open(note, self.size)
+
+
+def check_growth(first: Head, second: Head, path: list[bytes]) -> None:
+    """Check that a head continues another (RFC 9162 section 2.1.4.2)."""
+    require(0 < first.size < second.size, "the later head is the smaller one")
+    node, last = first.size - 1, second.size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    start, *rest = path if node else [first.root, *path]
+    old = new = start
+    for sibling in rest:
+        require(last > 0, "the path between two heads is too long")
+        if node & 1 or node == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            new = node_hash(new, sibling)
+        node, last = node >> 1, last >> 1
+    require((old, new, last) == (first.root, second.root, 0), "the later head is of another history")
+
+
+def open_head(note: str, keys: Keys, succession: dict[str, Any] | None) -> tuple[Head, Head]:
+    """Return a head and the one that the changes of keys are proven under, the same where nothing came between."""
+    head = last = Head(note, keys)
+    if succession and "checkpoint" in succession:
+        last = Head(succession["checkpoint"], keys)
+        check_growth(head, last, [decode(node) for node in succession["consistency"]])
+    keys.prove(last)
+    return head, last
 
 
 def check_proof(entry: bytes, proof: str, head: Head) -> int:
@@ -206,20 +273,22 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     again = io.BytesIO()
     write_archive(again, files)
     require(again.getvalue() == path.read_bytes(), "the archive is not, byte for byte, what these files make")
-    successions = [files[name].decode() for name in names if name.startswith("succession/")]
-    key = KeyRing(vkey or files[KEY].decode(), successions)
-    title, *lines = key.open(files[MANIFEST].decode()).rstrip("\n").split("\n")
-    require(title == f"{key.name} evidence", "the manifest is of another log")
+    succession = json.loads(files[SUCCESSION]) if SUCCESSION in files else None
+    keys = Keys(vkey or files[KEY].decode(), succession)
+    head, last = open_head(files[CHECKPOINT].decode(), keys, succession)
+    title, *lines = keys.open(files[MANIFEST].decode(), last.size).rstrip("\n").split("\n")
+    require(title == f"{keys.name} evidence", "the manifest is of another log")
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
     require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")
     for name, digest in listed.items():
         require(sha256(files[name]).hexdigest() == digest, f"{name} is not the file that was signed")
-    print(f"manifest: {len(listed)} files, as {key.name} signed them")
+    print(f"manifest: {len(listed)} files, as {keys.name} signed them")
     for line in lines:
         if line[:1] == "#":
             print(f"  it states: {line[2:]}")
-    head = Head(files[CHECKPOINT].decode(), key)
     print(f"tree head: {head.size} events under the root {head.root.hex()}")
+    if keys.changes:
+        print(f"keys: {len(keys.changes)} changes, proven; the head is signed by the key of its size, and no other")
     events = []
     for name in sorted(name for name in names if name.startswith("events/")):
         stem = name.removeprefix("events/").removesuffix(".json")
@@ -237,8 +306,8 @@ def check_balance(path: Path, vkey: str) -> None:
     """Check an answer of balance-at with proof=1. What is proven is the balance in minor units."""
     answer = json.loads(path.read_bytes())
     proof, at = answer["proof"], answer["at"]
-    key = KeyRing(vkey, proof.get("succession", ()))
-    head = Head(proof["checkpoint"], key)
+    keys = Keys(vkey, proof.get("succession"))
+    head, _ = open_head(proof["checkpoint"], keys, proof.get("succession"))
     event = _proven(proof["event"], head)
     account_id, version, minor = event["aggregate_id"], event["version"], event["state"]["balance_minor"]
     require(len(at) == 27 and at[-1] == "Z", "the instant is not in UTC with six decimals")
@@ -255,8 +324,8 @@ def check_balance(path: Path, vkey: str) -> None:
         require(later["recorded_at"] > at, "the next event is not later than the instant")
         print(f"the next event of the account is proven and later than {at}")
     else:
-        text = f"{key.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
-        require(key.open(proof["statement"]) == text, "the statement says something else")
+        text = f"{keys.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
+        require(keys.open(proof["statement"], head.size) == text, "the statement says something else")
         print(f"signed statement: no later event of the account among the first {head.size}")
     print(f"balance of {account_id} at {at}: {minor} minor units of {answer['currency']}, proven")
 
@@ -268,8 +337,35 @@ def _proven(part: dict[str, Any], head: Head) -> dict[str, Any]:
     return read_event(entry)
 
 
+def check_certificate(note: str, vkey: str) -> dict[str, Any]:
+    """Check a certificate of erasure and return what it states: its signature, its head, and each proof in it."""
+    title, _, body = note.rpartition("\n\n")[0].partition("\n")
+    statement: dict[str, Any] = json.loads(body)
+    keys = Keys(vkey, statement.get("succession"))
+    require(title == f"{keys.name} erasure", f"it is no certificate of erasure by {keys.name}")
+    head, _ = open_head(statement["tree_head"], keys, statement.get("succession"))
+    keys.open(note, head.size)
+    for proven in (*statement["erased"], *statement["erasure_proofs"]):
+        path = [decode(node) for node in proven["path"]]
+        root = root_of(bytes.fromhex(proven["hash"]), proven["position"] - 1, head.size, path)
+        require(root == head.root, f"the event at position {proven['position']} is not in the log")
+    erasures = [(erasure["position"], erasure["event_id"]) for erasure in statement["erasures"]]
+    proofs = [(proof["position"], proof["event_id"]) for proof in statement["erasure_proofs"]]
+    require(bool(erasures) and erasures == proofs, "an erasure is not proven")
+    return statement
+
+
+def print_certificate(path: Path, vkey: str) -> None:
+    stated = check_certificate(path.read_text(), vkey)
+    accounts = ", ".join(stated["account_ids"])
+    print(f"erased: {stated['subject_id']} (accounts {accounts}), in {len(stated['erasures'])} erasures on record")
+    print(f"keys destroyed, as the holder states: {len(stated['keys_destroyed'])}")
+    print(f"events that lost a text, each proven to be in the log: {len(stated['erased'])}")
+    print(f"events whose texts were never sealed and are NOT erased: {len(stated['not_erased'])}")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Check a Chronicle Ledger evidence bundle or a proven balance.")
+    parser = argparse.ArgumentParser(description="Check a bundle, a proven balance or a certificate of erasure.")
     parser.add_argument("evidence", type=Path)
     parser.add_argument("--key", help="the log's verifier key, or a file that holds it")
     parser.add_argument("--rules", action="store_true", help="run the rules in the bundle on its commands")
@@ -281,9 +377,11 @@ def main() -> int:
         if zipfile.is_zipfile(options.evidence):
             check_bundle(options.evidence, vkey, options.rules)
         elif vkey is None:
-            parser.error("a balance carries no key: give --key")
-        else:
+            parser.error("only a bundle carries a key: give --key")
+        elif options.evidence.read_bytes()[:1] == b"{":
             check_balance(options.evidence, vkey)
+        else:
+            print_certificate(options.evidence, vkey)
     except Broken as broken:
         print(f"BROKEN: {broken}")
         return 1

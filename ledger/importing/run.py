@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
@@ -15,6 +16,7 @@ from ledger.domain.errors import LedgerError, Malformed
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.importing.keys import DerivedKeys
 from ledger.importing.lines import Line
+from ledger.importing.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,13 @@ def import_lines(
 
     Raises: Busy or StoreUnavailable: importing the same lines again goes on where this ended.
     """
-    with DerivedKeys(options.run) as keys:
+    with DerivedKeys(options.run) as keys, Rehearsal() as rehearsal:
+        engine = partial(rehearsal.execute, atomic=options.is_atomic) if options.is_dry_run else None
         for batch in _batches(lines, options, keys):
             entries = [entry for _, entry in batch]
-            outcomes = execute_elements(entries, is_atomic=options.is_atomic, is_dry_run=options.is_dry_run)
+            outcomes = execute_elements(
+                entries, is_atomic=options.is_atomic, is_dry_run=options.is_dry_run, engine=engine
+            )
             answers = [
                 Answered(line, entry.idempotency_key if isinstance(entry, Submission) else None, outcome)
                 for (line, entry), outcome in zip(batch, outcomes, strict=True)

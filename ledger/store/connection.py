@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,7 @@ CONNECT_S_MAX = 5
 STATEMENT_MS_MAX = 30_000
 # A process that stops in the middle of a transaction (an AppendStream) must not hold its locks for longer.
 IDLE_MS_MAX = 5_000
+_opening = Lock()
 
 
 def parameters() -> dict[str, Any]:
@@ -86,9 +88,14 @@ def _connected(parameters: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@lru_cache(maxsize=1)
 def pool() -> ConnectionPool[StoreConnection]:
-    """Return this process's pool, opened on first use."""
+    """Return this process's pool, opened on first use; the lock, because two threads may be the first together."""
+    with _opening:
+        return _opened_pool()
+
+
+@lru_cache(maxsize=1)
+def _opened_pool() -> ConnectionPool[StoreConnection]:
     return ConnectionPool(
         connection_class=StoreConnection,
         kwargs={**parameters(), "autocommit": True},
@@ -102,9 +109,10 @@ def pool() -> ConnectionPool[StoreConnection]:
 
 
 def close_pool() -> None:
-    if pool.cache_info().currsize:
-        pool().close()
-        pool.cache_clear()
+    with _opening:
+        if _opened_pool.cache_info().currsize:
+            _opened_pool().close()
+            _opened_pool.cache_clear()
 
 
 class connection:  # noqa: N801 (used as a function)

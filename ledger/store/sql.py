@@ -59,16 +59,18 @@ RETURNING 1
 """
 
 # Past the deadline recorded_at becomes null, which the table refuses, so the server itself rolls back what
-# would commit too late to keep earlier answers final.
-INSERT_OUTBOX = """
+# would commit too late to keep earlier answers final. WRITTEN: the clock is asked when all else is written, because
+# writing the events is what takes long, or waits for another writer.
+WRITTEN = "/* all other parts */"
+INSERT_OUTBOX = f"""
 INSERT INTO outbox (command_id, recorded_at, events)
 SELECT command_id, CASE WHEN clock_timestamp() <= %b::timestamptz THEN recorded_at END, events::jsonb
-FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events)
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events), {WRITTEN}
 RETURNING 1
 """
 # The same on heads that were remembered, not read: a null that the table refuses, unless the store holds them all.
 # The lateral probe keeps a plan that was made for a small table from reading all of a large one.
-INSERT_OUTBOX_ON_HEADS = """
+INSERT_OUTBOX_ON_HEADS = f"""
 INSERT INTO outbox (command_id, recorded_at, events)
 SELECT command_id, CASE WHEN clock_timestamp() <= %b::timestamptz THEN recorded_at END,
     CASE WHEN (
@@ -78,7 +80,7 @@ SELECT command_id, CASE WHEN clock_timestamp() <= %b::timestamptz THEN recorded_
             WHERE aggregate_id = head.aggregate_id AND version = head.version AND hash = head.hash LIMIT 1
         ) AS e ON true
     ) = %b::bigint THEN events::jsonb END
-FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events)
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[]) AS new (command_id, recorded_at, events), {WRITTEN}
 RETURNING 1
 """
 
@@ -94,6 +96,7 @@ INSERT INTO refusals (refusal_id, command_id, command_type, command, actor, code
 SELECT refusal_id, command_id, command_type, command::jsonb, actor, code, detail, clock_timestamp()
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[])
   AS new (refusal_id, command_id, command_type, command, actor, code, detail)
+ON CONFLICT (refusal_id) DO NOTHING
 RETURNING 1
 """
 
@@ -109,9 +112,10 @@ FEW_EVENTS_ROW = (
     "(%b::uuid, %b, %b, %b::bigint, %b, %b::int, %b::jsonb, %b::jsonb, %b::jsonb, "
     "%b::timestamptz, %b::timestamptz, %b::bytea, %b::bytea)"
 )
-INSERT_ONE_OUTBOX = """
+INSERT_ONE_OUTBOX = f"""
 INSERT INTO outbox (command_id, recorded_at, events)
-SELECT %b::uuid, CASE WHEN clock_timestamp() <= %b::timestamptz THEN %b::timestamptz END, {events}
+SELECT %b::uuid, CASE WHEN clock_timestamp() <= %b::timestamptz THEN %b::timestamptz END, {{events}}
+FROM {WRITTEN}
 RETURNING 1
 """
 HEAD_IS_THERE = "EXISTS (SELECT 1 FROM events WHERE aggregate_id = %b AND version = %b::bigint AND hash = %b::bytea)"
@@ -138,11 +142,20 @@ def insert_one_outbox(heads: int) -> str:
 
 @lru_cache(maxsize=256)
 def all_of(*inserts: str) -> Statement:
-    """Return one statement that carries out all the inserts, their parameters numbered through, and tells the time."""
-    parts = ", ".join(f"part_{number} AS ({insert})" for number, insert in enumerate(inserts))
+    """Return one statement that carries out all the inserts, their parameters numbered through, and tells the time.
+
+    **Why** one reads the others: PostgreSQL carries out parts that nobody reads in an order of its own, the last first.
+    """
     number = count(1)
-    text = re.sub("%b", lambda _: f"${next(number)}", f"WITH {parts} SELECT clock_timestamp()").encode()
+    numbered = [re.sub("%b", lambda _: f"${next(number)}", insert) for insert in inserts]
+    parts = [f"part_{index} AS ({insert})" for index, insert in enumerate(sorted(numbered, key=_waits_for_others))]
+    written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(parts) - 1))
+    text = f"WITH {', '.join(parts)} SELECT clock_timestamp()".replace(WRITTEN, written).encode()
     return Statement(b"append_" + sha256(text).hexdigest()[:16].encode(), text)
+
+
+def _waits_for_others(insert: str) -> bool:
+    return WRITTEN in insert
 
 
 NOW = "SELECT clock_timestamp()"

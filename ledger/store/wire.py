@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -81,11 +82,11 @@ def uuids(values: Iterable[UUID]) -> bytes:
 
 
 def bigints(values: Collection[int]) -> bytes:
-    return _header(_INT8_OID, len(values)) + b"".join([_SIZED_INT8.pack(8, value) for value in values])
+    return _header(_INT8_OID, len(values)) + b"".join(map(_SIZED_INT8.pack, repeat(8), values))
 
 
 def integers(values: Collection[int]) -> bytes:
-    return _header(_INT4_OID, len(values)) + b"".join([_SIZED_INT4.pack(4, value) for value in values])
+    return _header(_INT4_OID, len(values)) + b"".join(map(_SIZED_INT4.pack, repeat(4), values))
 
 
 def instants(values: Collection[datetime]) -> bytes:
@@ -98,7 +99,8 @@ def _microseconds(value: datetime) -> int:
 
 
 def _array(oid: int, elements: list[bytes]) -> bytes:
-    sized = [part for element in elements for part in (_LENGTH.pack(len(element)), element)]
+    # Twice as fast as a comprehension over both; a batch sends 30,000 elements.
+    sized = chain.from_iterable(zip(map(_LENGTH.pack, map(len, elements)), elements, strict=True))
     return _header(oid, len(elements)) + b"".join(sized)
 
 

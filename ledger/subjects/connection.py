@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ POOL_SIZE_MAX = 4  # per process: keys are asked for in batches, and mostly they
 WAIT_S_MAX = 5.0
 CONNECT_S_MAX = 5
 STATEMENT_MS_MAX = 10_000
+_opening = Lock()
 
 
 class KeysUnavailable(StoreUnavailable):
@@ -30,9 +32,14 @@ class KeysUnavailable(StoreUnavailable):
     code = "keys_unavailable"
 
 
-@lru_cache(maxsize=1)
 def pool() -> ConnectionPool[psycopg.Connection[Any]]:
-    """Return this process's pool, opened on first use."""
+    """Return this process's pool, opened on first use; the lock, because two threads may be the first together."""
+    with _opening:
+        return _opened_pool()
+
+
+@lru_cache(maxsize=1)
+def _opened_pool() -> ConnectionPool[psycopg.Connection[Any]]:
     parameters = connections[ALIAS].get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "client_encoding"):
         parameters.pop(django_only, None)
@@ -48,9 +55,10 @@ def pool() -> ConnectionPool[psycopg.Connection[Any]]:
 
 
 def close_pool() -> None:
-    if pool.cache_info().currsize:
-        pool().close()
-        pool.cache_clear()
+    with _opening:
+        if _opened_pool.cache_info().currsize:
+            _opened_pool().close()
+            _opened_pool.cache_clear()
 
 
 @contextmanager

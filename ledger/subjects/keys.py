@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
 from ledger.subjects import connection as portal
 from ledger.subjects.cache import Cache
@@ -21,6 +22,8 @@ from ledger.subjects.seal import KEY_BYTES, TextKey, key_id_of
 FRESH_S = 1.0
 # Some 10 MB in all. Beyond it a key is asked for again, which costs a batch one query.
 CACHED_MAX = 20_000
+# Erasures that a process remembers from the log, until it knows them from the table; there are few a day.
+GONE_MAX = 10_000
 Owner = tuple[str, int]  # account_id, generation
 _LEDGER: Owner = ("", 0)  # no account has an empty id
 KeyIds = tuple[str, ...]  # in their order; several for a text that is about several accounts
@@ -38,7 +41,7 @@ SELECT key_id, key FROM made UNION ALL SELECT key_id, s.key FROM wanted JOIN sub
 READ = "SELECT key_id, key FROM subject_keys WHERE key_id = ANY(%b)"
 LAST_ERASURE = "SELECT max(erased_at) FROM subject_keys WHERE erased_at IS NOT NULL"
 OF_ACCOUNT = """
-SELECT key_id, generation, created_at, erased_at FROM subject_keys WHERE account_id = %s ORDER BY generation
+SELECT key_id, account_id, generation, created_at, erased_at FROM subject_keys WHERE account_id = %s ORDER BY generation
 """
 # One erasure at a time and each later than all before, so that the last one tells whether there was another.
 ONE_AT_A_TIME = "LOCK TABLE subject_keys IN SHARE ROW EXCLUSIVE MODE"
@@ -60,6 +63,7 @@ class Standing:
     """One key of an account, as the table has it. `erased_at` is None while it lives."""
 
     key_id: str
+    account_id: str
     generation: int
     created_at: datetime
     erased_at: datetime | None
@@ -73,6 +77,27 @@ class KeyRing:
         self._text_keys: Cache[KeyIds, TextKey] = Cache(CACHED_MAX)
         self._asked_at = -FRESH_S
         self._last_erasure: datetime | None = None
+        self._gone: dict[str, None] = {}
+        self._gone_lock = Lock()
+
+    @property
+    def gone(self) -> Set[str]:
+        """The keys that the log has said to this process are destroyed, or are about to be."""
+        return self._gone.keys()
+
+    def note_gone(self, key_id: str) -> None:
+        if key_id in self._gone:
+            return
+        with self._gone_lock:
+            self._gone[key_id] = None
+            if len(self._gone) > GONE_MAX:
+                # The oldest, which the table will long have told everybody of.
+                del self._gone[next(iter(self._gone))]
+
+    def start_over(self) -> None:
+        """Know nothing, as a process that has just begun."""
+        self.forget()
+        self._gone.clear()
 
     def forget(self) -> None:
         """Give up every key; the next use asks the table."""

@@ -1,4 +1,4 @@
-"""The keys of data subjects, in the portal's database: no copy of the event store or of a read model holds one."""
+"""The keys of data subjects, and whose which account is: in the portal's database and in no copy of the others."""
 
 from __future__ import annotations
 
@@ -35,3 +35,23 @@ class SubjectKey(models.Model):
 
     def __str__(self) -> str:
         return self.key_id
+
+
+class SubjectAccount(models.Model):
+    """What a command that creates an account said of whose it is. Of a command that was refused it says nothing."""
+
+    command_id = models.UUIDField(primary_key=True)
+    account_id = models.CharField(max_length=64)
+    subject_id = models.CharField(max_length=64)
+    noted_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "subject_accounts"
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["subject_id"], name="subject_accounts_by_subject"),
+            models.Index(fields=["account_id"], name="subject_accounts_by_account"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} of {self.subject_id}"

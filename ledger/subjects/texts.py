@@ -6,7 +6,7 @@ hashed, proven, published on the bus and exported as evidence is never opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import structlog
@@ -67,6 +67,35 @@ def open_all(objects: Sequence[dict[str, Any]], gone: Set[str] = frozenset()) ->
     return opened
 
 
+def open_within(values: Sequence[Any]) -> list[Any]:
+    """Return JSON values with every sealed text in them opened, however deep it lies; for lists and pages of rows."""
+    opened = list(values)
+    for _ in range(LAYERS_MAX):
+        sealed = {text for value in opened for text in _sealed_within(value)}
+        if not sealed:
+            break
+        texts = open_texts(sealed)
+        opened = [_replaced(value, texts) for value in opened]
+    return opened
+
+
+def _sealed_within(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if is_sealed(value):
+            yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _sealed_within(part)
+
+
+def _replaced(value: Any, texts: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return texts.get(value, value)
+    if isinstance(value, dict):
+        return {name: _replaced(part, texts) for name, part in value.items()}
+    return [_replaced(part, texts) for part in value] if isinstance(value, list) else value
+
+
 def sealed_in(object_: dict[str, Any]) -> dict[str, str]:
     """Return the sealed texts of an object by their field's name."""
     found = {}
@@ -87,18 +116,34 @@ def open_recorded(events: Sequence[RecordedEvent], gone: Set[str] = frozenset())
 
 
 def open_events(events: Sequence[Sequenced]) -> list[Sequenced]:
-    """Return whole commands as projections read them.
+    """Return whole commands as projections read them; `gone_with` says what stays shut."""
+    opened = open_recorded([sequenced.event for sequenced in events], gone_with(events))
+    return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
+
+
+def open_data(events: Sequence[Sequenced]) -> list[Sequenced]:
+    """Return whole commands with what each says opened, and the states after them as they are recorded.
+
+    **Why** every state repeats the owner's name: opening it with each event was half the cost of a rebuild's texts.
+    """
+    opened = open_all([sequenced.event.data for sequenced in events], gone_with(events))
+    return [
+        s if data is s.event.data else s._replace(event=s.event._replace(data=data))
+        for s, data in zip(events, opened, strict=True)
+    ]
+
+
+def gone_with(events: Iterable[Sequenced]) -> Set[str]:
+    """Return the ids of the keys that open nothing after these events, and after those that were asked about before.
 
     **Why** what an erasure on record has made unreadable is not opened, even if the key still stands: a transfer in
-    steps may be settled after the erasure with a text from before it, and no later event would make that forgotten.
+    steps may be started on what its target was just before the erasure, and be ordered after it, or be settled after
+    it with a text from before it; and no later event would make that forgotten.
     """
-    gone = {
-        key_id_of(event.aggregate_id, generation)
-        for event, *_ in events
-        for generation in range(event.state.get("erasures", 0))
-    }
-    opened = open_recorded([sequenced.event for sequenced in events], gone)
-    return [s if s.event is event else s._replace(event=event) for s, event in zip(events, opened, strict=True)]
+    for event, *_ in events:
+        for generation in range(event.state.get("erasures", 0)):
+            RING.note_gone(key_id_of(event.aggregate_id, generation))
+    return RING.gone
 
 
 def open_envelopes(envelopes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

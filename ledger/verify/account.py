@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.store import merkle, tree_heads
+from ledger.store import history, merkle, tree_heads
 from ledger.store.merkle import InvalidProof
 from ledger.store.proofs import Prover
 from ledger.store.signed_note import InvalidNote
 from ledger.store.succession import Trust
 from ledger.store.tree import Connection, TreeIncomplete
 from ledger.store.tree_head_note import TreeHead
-from ledger.verify import rows
+from ledger.verify import rows, whole
 from ledger.verify.chains import Chains
-from ledger.verify.event_checks import check_event
+from ledger.verify.event_checks import check_event, fault_at
 from ledger.verify.faults import Fault, Kind
+from ledger.verify.request_keys import check_keys
 from ledger.verify.rows import Row
 from ledger.verify.segment import Findings
+from ledger.verify.whole import UNSIGNED_MAX
 
 
 def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
-    """Check the events of one aggregate. What its absence of further events means, the whole log says."""
+    """Check the events of one aggregate. That none is missing at its end, only the whole log says."""
     findings = Findings()
     stored = tree_heads.last(conn)
     head: TreeHead | None = None
@@ -30,14 +32,19 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
         except InvalidNote as error:
             findings.add([Fault(Kind.HEAD, str(error), stored.tree_size)])
     prover = Prover(conn, stored) if stored and head else None
-    chains = Chains(conn)
+    findings.add(whole.check_unrecorded(conn, account_id))
+    chains, now = Chains(conn), history.now()
     for batch in rows.of_account(conn, account_id):
         chains.prepare(batch)
+        findings.add(check_keys(conn, batch))
         for row in batch:
             findings.events += 1
             findings.add(check_event(row, chains.before(row), chains))
             if prover and head and row.position <= head.size:
                 findings.add(_check_inclusion(row, prover, head))
+            elif row.hash is not None and now - row.recorded_at > UNSIGNED_MAX:
+                # By the event's own time, which is hashed: nobody moves a row out of sight by its position.
+                findings.add([fault_at(row, Kind.UNSIGNED, f"under no signed head since {now - row.recorded_at}")])
     return findings
 
 

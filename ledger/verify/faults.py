@@ -29,6 +29,7 @@ class Kind(StrEnum):
     UNSIGNED = "unsigned"
     REWRITTEN = "rewritten"
     ILLEGAL = "illegal"
+    IDEMPOTENCY_KEY = "idempotency_key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ledger.verify.chains import Chains
 from ledger.verify.event_checks import check_event
 from ledger.verify.faults import Fault
 from ledger.verify.journal_checks import JournalCheck
+from ledger.verify.request_keys import check_keys
 from ledger.verify.semantics import CommandCheck
 from ledger.verify.tree_checks import LeafCheck
 
@@ -80,7 +81,9 @@ def verify_segment(conn: Connection, segment: Segment, chains: Chains) -> Findin
                 seen.add(faults)
             if is_inside and (faults := leaves.check(row)):
                 seen.add(faults)
-        findings.events += sum(row.position > segment.after for row in batch)
+        inside = [row for row in batch if row.position > segment.after]
+        findings.add(check_keys(conn, inside))
+        findings.events += len(inside)
     if segment.is_last:
         findings.add(journal.finish(segment.up_to))
     findings.add(leaves.finish())

@@ -20,17 +20,21 @@ SELECT e.aggregate_id, e.version, e.event_type FROM events AS e
 LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
 WHERE j.position IS NULL
   AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.command_id::text = e.metadata ->> 'command_id')
-ORDER BY e.aggregate_id, e.version LIMIT %s
 """
+_IN_ORDER = "ORDER BY e.aggregate_id, e.version LIMIT %s"
 _UNSIGNED = """
 SELECT min(position), max(position), clock_timestamp() - min(sequenced_at) FROM journal WHERE position > %s
 """
 
 
-def check_unrecorded(conn: Connection) -> Iterator[Fault]:
+def check_unrecorded(conn: Connection, account_id: str | None = None) -> Iterator[Fault]:
     """Events that neither the journal nor the outbox knows: slipped in past the engine, or their row is gone."""
     with translated():
-        found = conn.execute(_UNRECORDED, (REPORTED_MAX,)).fetchall()
+        if account_id is None:
+            found = conn.execute(f"{_UNRECORDED} {_IN_ORDER}", (REPORTED_MAX,)).fetchall()
+        else:
+            query = f"{_UNRECORDED} AND e.aggregate_id = %s {_IN_ORDER}"
+            found = conn.execute(query, (account_id, REPORTED_MAX)).fetchall()
     for aggregate_id, version, event_type in found:
         detail = f"{event_type} is in no journal and in no outbox"
         yield Fault(Kind.UNRECORDED_EVENT, detail, None, aggregate_id, version)

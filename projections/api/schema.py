@@ -87,7 +87,9 @@ class TransfersAnswer(s.Serializer[Any]):
     next_after = s.IntegerField(allow_null=True)
 
 
-class TrialBalanceLine(s.Serializer[Any]):
+class BooksTotal(s.Serializer[Any]):
+    """Of one currency, whether the trial balance asks for it or the books do."""
+
     currency = s.CharField()
     accounts = s.IntegerField(help_text="how many accounts money has ever reached")
     accounts_total = s.CharField()
@@ -98,17 +100,9 @@ class TrialBalanceLine(s.Serializer[Any]):
 class TrialBalanceAnswer(s.Serializer[Any]):
     as_of = s.DateTimeField(allow_null=True)
     position = s.IntegerField()
-    currencies = TrialBalanceLine(many=True)
+    currencies = BooksTotal(many=True)
     balanced = s.BooleanField()
     final = s.BooleanField(help_text="no later answer for this instant will differ")
-
-
-class BooksTotal(s.Serializer[Any]):
-    currency = s.CharField()
-    accounts = s.IntegerField(help_text="how many accounts money had moved on")
-    accounts_total = s.CharField()
-    external_total = s.CharField(help_text="the world outside, which is as much less than nothing")
-    difference = s.CharField(help_text="the sum of both; anything but zero is an alarm")
 
 
 class BooksBalance(s.Serializer[Any]):

@@ -10,14 +10,12 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from ledger import selectors as ledger
 from ledger.api import fields, parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.errors import InvalidParameter
 from ledger.api.schema import INSTANT, query, read
 from ledger.api.waiting import MIN_POSITION, journal_head
 from ledger.domain.account import from_state
-from ledger.domain.errors import AccountNotFound
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.store.recorded import RecordedEvent
@@ -44,8 +42,6 @@ class AccountAtView(ApiView):
             step = await in_thread(steps.step_at, account_id, at)
         else:
             step = await in_thread(steps.step_to, account_id, version)
-        if step.event is None:
-            await in_thread(_check_is_before_the_first, account_id, version)
         body = {
             "account_id": account_id,
             "at": None if at is None else format_instant(at),
@@ -56,16 +52,6 @@ class AccountAtView(ApiView):
             "after": _event_json(step.after),
         }
         return answer(body, position=head)
-
-
-def _check_is_before_the_first(account_id: str, version: int) -> None:
-    """**Raises** AccountNotFound; VersionNotFound when the account has not come so far."""
-    reached = ledger.head_version(account_id)
-    if not reached:
-        raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
-    if version > 0:
-        detail = f"account {account_id} is at version {reached}, it has no version {version}"
-        raise ledger.VersionNotFound(detail, account_id=account_id, version=reached)
 
 
 def _event_json(event: RecordedEvent | None) -> dict[str, Any] | None:

@@ -100,7 +100,15 @@ def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_profile_has_the_whole_system(profile: str) -> None:
     commands = [" ".join(words(service["command"])) for service in members(profile).values() if "build" in service]
-    needs = ("manage.py migrate", "relay_events", "run_projections", "run_sagas", "expire_holds", "daphne")
+    needs = (
+        "manage.py migrate",
+        "relay_events",
+        "run_projections",
+        "run_sagas",
+        "expire_holds",
+        "expire_keys",
+        "daphne",
+    )
     for needed in needs:
         assert any(needed in command for command in commands), f"{profile} does not run {needed}"
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from ledger.domain.commands import Deposit, Transfer
+from ledger.domain.commands import Deposit, Transfer, Withdraw
 from ledger.engine.execute import execute
-from ledger.engine.submission import Accepted
+from ledger.engine.submission import Accepted, Rejected
 from ledger.engine.writing import STREAMED_FROM
 from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
 from tests.ledger_world import history, new_account, rows, run, scalar, submission
@@ -80,6 +80,19 @@ def test_a_streamed_call_takes_effect_exactly_once_wherever_it_breaks(
     assert history(source)[-1] == (2 + sent, "MoneyWithdrawn", 100 * (1_000 - sent))
     assert history(target)[-1] == (1 + sent, "MoneyDeposited", 100 * sent)
     assert scalar("SELECT count(*) FROM outbox WHERE command_id = ANY(%s)", [o.command_id for o in outcomes]) == sent  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("key", [None, "key"])
+def test_a_refusal_is_on_record_once_whatever_breaks(faulty: FaultyServer, fault: Fault, key: str | None) -> None:
+    account_id = new_account(10)
+    faulty.fault_for = once(fault)  # type: ignore[assignment]
+    outcome = run(Withdraw(account_id, Decimal(11)), idempotency_key=key and f"{account_id}-{key}")
+    assert faulty.injected == [fault], "the fault must have happened, or this test shows nothing"
+    assert isinstance(outcome, Rejected)
+    assert outcome.error.code == "insufficient_funds"
+    on_record = rows("SELECT code FROM refusals WHERE command->>'account_id' = %s", account_id)
+    assert on_record == [("insufficient_funds",)]
 
 
 def test_a_long_run_of_random_faults_loses_and_doubles_nothing(faulty: FaultyServer) -> None:

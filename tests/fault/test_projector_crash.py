@@ -63,17 +63,17 @@ def test_a_checkpoint_that_moved_elsewhere_stops_the_batch_and_its_rows(monkeypa
     """A second projector that should not be there: of two that apply the same batch, one commits."""
     apply_batch, intruded = turn.apply_batch, []
 
-    def intrude(connection: Any, checkpoints: Any, events: Any, lag: Any) -> None:
+    def intrude(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
         if not intruded and checkpoints[0].position:
             intruded.append(True)
             with psycopg.connect(connection.info.dsn) as other:
                 for place in checkpoints:
-                    place.projection.apply(other.cursor(), Batch(events))
+                    place.projection.apply(other.cursor(), batch)
                     other.execute(
                         "UPDATE checkpoints SET position = %s, running_hash = %s WHERE projection = %s",
-                        (events[-1].position, events[-1].running_hash, place.projection.name),
+                        (batch.recorded[-1].position, batch.recorded[-1].running_hash, place.projection.name),
                     )
-        apply_batch(connection, checkpoints, events, lag)
+        apply_batch(connection, checkpoints, batch, lag)
 
     monkeypatch.setattr(turn, "apply_batch", intrude)
     monkeypatch.setattr(turn, "BATCH_MAX", 10)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 
+from chronicle.roles import Role
 from ledger.api import commands
 from ledger.engine import batching
 from ledger.engine.submission import Rejected
 from ledger.errors import Busy, Overloaded, StoreUnavailable
-from tests.api_world import API, get, ok, open_account, post, problem
+from tests.api_world import API, client_with, get, ok, open_account, post, problem
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -120,3 +122,34 @@ def test_every_problem_can_be_written_whatever_was_sent(operator: Client) -> Non
     assert problem(post(operator, "deposit", '{"\\ud800": 1}'), 400, "unknown_field")["field"] == "\\ud800"
     (outcome,) = ok(post(operator, "batch", f'{{"commands": [{element}]}}'))["outcomes"]
     assert outcome["field"] == "\\ud800"
+
+
+def test_a_defect_is_logged_without_the_values_it_was_met_with(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(submission: Any) -> None:
+        raise ZeroDivisionError("a defect")
+
+    body = {"account_id": open_account(operator), "amount": "1", "description": "a word to be forgotten"}
+    monkeypatch.setattr(batching, "submit", fail)
+    problem(post(operator, "deposit", body), 500, "internal_error")
+    written = "".join(capsys.readouterr())
+    assert "ZeroDivisionError: a defect" in written
+    assert "a word to be forgotten" not in written
+
+
+@pytest.mark.parametrize("key", ['"a\\000bcdefghij"', "é" * 32, "x" * 4_000])
+def test_a_session_cookie_that_nobody_was_given_is_nobodys(key: str) -> None:
+    problem(Client(headers={"Cookie": f"sessionid={key}"}).get(f"{API}/accounts"), 401, "not_signed_in")
+
+
+@pytest.mark.parametrize("alias", ["default", "read_model"])
+def test_a_database_that_is_away_is_no_defect(monkeypatch: pytest.MonkeyPatch, alias: str) -> None:
+    caller = client_with(Role.AUDITOR)  # whose token nobody has asked for yet
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    with connections[alias].cursor() as cursor:
+        cursor.execute(others, [connections[alias].settings_dict["NAME"]])
+    monkeypatch.setitem(connections[alias].settings_dict, "NAME", "nowhere")
+    response = caller.get(f"{API}/accounts")
+    problem(response, 503, "database_unavailable")
+    assert response["Retry-After"] == "1"

@@ -72,6 +72,16 @@ def test_what_is_not_there_is_not_found(books: Books) -> None:
         problem(get(books.auditor, "accounts/nobody/at", **when), 404, "account_not_found")
 
 
+@pytest.mark.parametrize("aggregate_id", ["transfer:1", "reversal:1", "log:keys"])
+def test_what_is_no_account_has_no_balance_to_travel_to(books: Books, aggregate_id: str) -> None:
+    for path, parameters in (
+        ("at", {"version": 1}),
+        ("at", {"timestamp": FUTURE}),
+        ("balance-at", {"timestamp": FUTURE}),
+    ):
+        problem(get(books.auditor, f"accounts/{aggregate_id}/{path}", **parameters), 400, "invalid_account_id")
+
+
 def test_either_a_version_or_a_timestamp_says_when(books: Books) -> None:
     for parameters in ({}, {"version": 1, "timestamp": FUTURE}, {"version": "x"}, {"version": "-1"}):
         problem(get(books.auditor, f"accounts/{ADA}/at", **parameters), 400, "invalid_parameter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -15,9 +16,10 @@ from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
-from ledger.errors import TooLate
+from ledger.errors import BatchAborted, TooLate
 from ledger.store import event_store
 from ledger.store.append import append
+from ledger.store.connection import dedicated_connection
 from ledger.store.recorded import event_id_of, hash_of
 from tests.ledger_world import (
     accepted,
@@ -31,8 +33,16 @@ from tests.ledger_world import (
     submission,
     table_sizes,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
+
+THE_SAME_VERSION = """
+INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version, data, metadata, state,
+                    recorded_at, effective_at, previous_hash, hash)
+SELECT gen_random_uuid(), aggregate_type, aggregate_id, version + 1, event_type, schema_version, data, metadata, state,
+       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s
+"""
 
 
 def test_every_event_carries_the_state_after_it() -> None:
@@ -90,6 +100,16 @@ def test_all_or_nothing_writes_nothing_when_one_is_refused() -> None:
     )
     assert [o.error.code for o in outcomes if isinstance(o, Rejected)] == ["batch_aborted", "insufficient_funds"]
     assert table_sizes() == {**before, "refusals": before["refusals"] + 1}
+
+
+def test_an_aborted_batch_does_not_call_a_command_done_that_stands_in_it_twice() -> None:
+    account_id = new_account(1)
+    twice = [submission(Deposit(account_id, Decimal(1)), idempotency_key="twice") for _ in range(2)]
+    first, again, _ = execute([*twice, submission(Withdraw(account_id, Decimal(9)))], atomic=True)
+    for outcome in (first, again):
+        assert isinstance(outcome, Rejected)
+        assert isinstance(outcome.error, BatchAborted)
+    assert history(account_id)[-1][2] == 100
 
 
 def test_a_dry_run_gives_the_same_outcome_and_writes_nothing() -> None:
@@ -228,6 +248,27 @@ def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> 
         append(plan.rows, snapshot.now - 2 * event_store.FINAL_AFTER)
     assert table_sizes() == before
     append(plan.rows, snapshot.now)
+
+
+@pytest.mark.parametrize("deposits", [1, 3], ids=["a lone command", "a batch"])
+def test_a_command_whose_events_waited_too_long_for_another_writer_is_rolled_back(deposits: int) -> None:
+    account_id = new_account(0)
+    snapshot = event_store.read([account_id])
+    plan = Plan(snapshot, Sealer([], snapshot.heads, dry_run=True), atomic=False)
+    for _ in range(deposits):
+        plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
+    before = table_sizes()
+    # Time enough to begin; what makes it late is the other writer.
+    deadline = snapshot.now + timedelta(seconds=1)
+    with dedicated_connection() as other, ThreadPoolExecutor(1) as thread:
+        with other.transaction(force_rollback=True):
+            other.execute(THE_SAME_VERSION, (account_id,))
+            appended = thread.submit(append, plan.rows, deadline - event_store.FINAL_AFTER)
+            wait_for(lambda: appended.done() or scalar("SELECT clock_timestamp()") > deadline, "the deadline")
+            assert not appended.done(), "it waits for the version that the other writer has taken"
+        with pytest.raises(TooLate):
+            appended.result()
+    assert table_sizes() == before
 
 
 def test_accepted_commands_wait_in_the_outbox_with_what_the_relay_must_know() -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 
 from chronicle.roles import Role
 from ledger.engine import erasure
 from ledger.engine.erasure import erase
 from ledger.evidence import certificate
+from ledger.evidence.bundle import VERIFIER
+from ledger.evidence.verify_evidence import UNREADABLE, Broken, check_certificate
 from ledger.store import log_key
 from ledger.store.connection import connection
-from ledger.store.merkle import InvalidProof
-from ledger.store.signed_note import InvalidNote, Signer
+from ledger.store.signed_note import Signer
 from tests.api_world import new_user
 from tests.erasure_world import ABOUT_ANN, in_read_model, signed_texts, texts
+from tests.key_world import rotate
 from tests.ledger_world import rows
 from tests.proof_world import sign, tamper
 from tests.read_world import (
@@ -53,7 +59,7 @@ def test_the_command_erases_certifies_and_waits_until_all_is_forgotten(tmp_path:
         again = run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(file))
         assert "the read models have forgotten" in again
     assert in_read_model(ABOUT_ANN) == {}
-    stated = certificate.check(file.read_text(), [log_key.load_signer().verifier], log_key.load_signer().name)
+    stated = check_certificate(file.read_text(), key())
     assert [(e["generation"], e["grounds"], e["actor"]) for e in stated["erasures"]] == [(0, "request 17", admin)]
     assert [k["generation"] for k in stated["keys_destroyed"]] == [0]
     assert {e["aggregate_id"] for e in stated["erased"]} == {"ann", "bob", "cid"}, "both sides of what they shared"
@@ -109,26 +115,35 @@ def test_without_a_relay_the_key_is_destroyed_and_the_next_run_certifies(tmp_pat
     assert rows("SELECT count(*) FROM events WHERE event_type = 'SubjectErased'") == [(1,)]
 
 
+def key() -> str:
+    return log_key.load_signer().verifier.vkey
+
+
 def _certificate() -> tuple[str, Signer]:
     signed_texts()
+    return _certificate_of_ann()
+
+
+def _certificate_of_ann() -> tuple[str, Signer]:
     erase("ann", "request 17", "admin")
     head, signer = sign(), log_key.load_signer()
     with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), head, signer), signer
+        return certificate.write_certificate(conn, "ann", {"ann": erasure.keys.keys_of("ann")}, head, signer), signer
 
 
 def test_a_certificate_holds_for_the_logs_key_alone_and_every_proof_in_it_is_checked() -> None:
     note, signer = _certificate()
-    stated = certificate.check(note, [signer.verifier], signer.name)
+    stated = check_certificate(note, key())
     assert stated["erased"]
     other = Signer("other.example/log", signer.private_key)
-    with pytest.raises(InvalidNote):
-        certificate.check(note, [other.verifier], other.name)
+    for stranger in (other, Signer(signer.name, Ed25519PrivateKey.generate())):
+        with pytest.raises(Broken):
+            check_certificate(note, stranger.verifier.vkey)
     text = note.rpartition("\n\n")[0] + "\n"
     for proven in (*stated["erased"], *stated["erasure_proofs"]):
         forged = signer.sign(text.replace(proven["hash"], "00" * 32))
-        with pytest.raises(InvalidProof):
-            certificate.check(forged, [signer.verifier], signer.name)
+        with pytest.raises(Broken, match="is not in the log"):
+            check_certificate(forged, key())
 
 
 def test_no_certificate_is_written_while_a_key_stands_or_an_event_is_altered(
@@ -146,4 +161,51 @@ def test_no_certificate_is_written_while_a_key_stands_or_an_event_is_altered(
 def _after_tampering() -> Any:
     erase("ann", "request 17", "admin")
     with connection() as conn:
-        return certificate.write_certificate(conn, "ann", erasure.keys.keys_of("ann"), sign(), log_key.load_signer())
+        return certificate.write_certificate(
+            conn, "ann", {"ann": erasure.keys.keys_of("ann")}, sign(), log_key.load_signer()
+        )
+
+
+def offline(tmp_path: Path, certificate_: Path, vkey: str) -> subprocess.CompletedProcess[str]:
+    """Check a certificate as its receiver would: elsewhere, with the one script and without Django."""
+    (tmp_path / "verify_evidence.py").write_bytes(VERIFIER.read_bytes())
+    command = [sys.executable, "-P", "verify_evidence.py", str(certificate_), "--key", vkey]
+    return subprocess.run(command, cwd=tmp_path, env={"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True)
+
+
+def test_a_certificate_is_checked_by_the_offline_script_and_no_altered_byte_of_it_is_believed(tmp_path: Path) -> None:
+    note, signer = _certificate()
+    file = tmp_path / "certificate"
+    file.write_text(note)
+    done = offline(tmp_path, file, key())
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("erased: ann (accounts ann), in 1 erasures on record", "NOT erased: 0", "OK: everything holds"):
+        assert said in done.stdout
+    file.write_text(note.replace("request 17", "request 71"))
+    broken = offline(tmp_path, file, key())
+    assert (broken.returncode, "BROKEN" in broken.stdout) == (1, True)
+    whole = note.encode()
+    for place in range(0, len(whole), 7):
+        altered = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        with pytest.raises((Broken, *UNREADABLE)):
+            check_certificate(altered.decode(), key())
+    stated = json.loads(note.rpartition("\n\n")[0].partition("\n")[2])
+    unproven = json.dumps({**stated, "erasure_proofs": []})
+    with pytest.raises(Broken, match="an erasure is not proven"):
+        check_certificate(signer.sign(f"{signer.name} erasure\n{unproven}\n"), key())
+
+
+@pytest.mark.usefixtures("own_key")
+def test_a_certificate_is_believed_from_the_key_before_and_after_a_change_of_keys(tmp_path: Path) -> None:
+    signed_texts()
+    first = key()
+    rotate()
+    sign()
+    note, _ = _certificate_of_ann()
+    assert key() != first
+    for known in (first, key()):
+        assert check_certificate(note, known)["account_ids"] == ["ann"]
+    file = tmp_path / "certificate"
+    file.write_text(note)
+    assert "ann, " in run("--check", str(file))
+    assert offline(tmp_path, file, first).returncode == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from chronicle.roles import Role
 from ledger.bus.relay import relay_events
 from ledger.domain.account import ERASED
 from ledger.domain.commands import Deposit, SettleTransfer, StartTransfer
-from ledger.engine import erasure
+from ledger.engine import erasure, writing
 from ledger.engine.erasure import erase
 from ledger.models import Event, Refusal
 from ledger.store import journal
+from ledger.store.append import Append
+from ledger.store.event_store import Head
 from projections import finding, rebuild
 from projections.connection import read_model_connection
 from projections.consistency import run as consistency
@@ -124,6 +127,38 @@ def test_a_transfer_in_steps_brings_no_text_back(monkeypatch: pytest.MonkeyPatch
     applied()
     assert in_read_model(("Annsteps",)) == {}
     assert Transaction.objects.filter(transfer_id=str(started.command_id), description=ERASED).count() == 2
+    assert findings() == []
+
+
+def test_a_transfer_in_steps_that_its_targets_erasure_overtook_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting does not touch the target, so nothing stops one that was decided on the target before its erasure."""
+    texts()
+    append = writing.append
+
+    def erased_meanwhile(rows: Append, read_at: datetime, on_heads: Mapping[str, Head]) -> datetime:
+        monkeypatch.setattr(writing, "append", append)
+        with monkeypatch.context() as patch:  # the key still stands, as it does for a moment
+            patch.setattr(erasure.keys, "destroy", lambda *_, **__: None)
+            erase("ann", "request 17", "admin")
+        sign()
+        wait_until_applied()
+        return append(rows, read_at, on_heads)
+
+    monkeypatch.setattr(writing, "append", erased_meanwhile)
+    with projector():
+        (started,) = submit(StartTransfer("bob", "ann", Decimal(3), "Annsteps"))
+        sign()
+        wait_until_applied()
+    positions = rows(
+        "SELECT event_type, position FROM journal WHERE aggregate_id = %s OR event_type = 'SubjectErased'",
+        f"transfer:{started.command_id}",
+    )
+    assert dict(positions)["SubjectErased"] < dict(positions)["TransferStarted"], "or this test shows nothing"
+    assert in_read_model(("Annsteps",)) == {}
+    erase("ann", "request 17", "admin")
+    submit(SettleTransfer(str(started.command_id), "bob", "ann"))
+    applied()
+    assert in_read_model(("Annsteps",)) == {}
     assert findings() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -14,14 +15,17 @@ from django.core.management import CommandError, call_command
 from psycopg import errors
 
 from chronicle.processes import MISSING, USAGE
+from ledger import key_expiry
 from ledger.checks import check_locks
 from ledger.domain.commands import Deposit, Withdraw
 from ledger.engine.submission import Accepted
+from ledger.errors import StoreUnavailable
 from ledger.store import connection, keys
 from tests.api_world import new_id
 from tests.ledger_world import accepted, history, new_account, rejected, rows, run
-from tests.read_world import change_event_store
+from tests.read_world import STOP_S_MAX, change_event_store, process
 from tests.servers import Servers, libpq
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 DAYS = 30
@@ -71,6 +75,44 @@ def test_a_key_is_kept_to_the_end_of_its_promise_and_removed_after_it() -> None:
     assert not accepted(Deposit(account_id, Decimal(2)), idempotency_key=after).replayed
     assert accepted(Deposit(account_id, Decimal(2)), idempotency_key=after).replayed
     assert history(account_id)[-1][2] == 4_00
+
+
+def test_the_service_removes_what_is_due_and_stops_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDEMPOTENCY_KEY_DAYS", str(DAYS))
+    account_id, before, after = new_account(), new_id("key"), new_id("key")
+    for key in (before, after):
+        accepted(Deposit(account_id, ONE), idempotency_key=key)
+    age(before, timedelta(days=DAYS) - MINUTE)
+    age(after, timedelta(days=DAYS) + MINUTE)
+    with process("expire_keys", "--daily") as service:
+        wait_for(lambda: not is_kept(after), "the old key to be removed")
+        assert is_kept(before)
+        assert service.poll() is None, "it waits for the next day"
+        service.terminate()
+        assert service.wait(STOP_S_MAX) == 0
+
+
+def test_a_service_that_the_store_does_not_let_in_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a minute in earnest; here at once."""
+    sweep, attempts = key_expiry.sweep, list[int]()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+
+        def fails_once(days: int, stop_: asyncio.Event) -> int:
+            attempts.append(days)
+            if len(attempts) == 1:
+                raise StoreUnavailable("away")
+            loop.call_soon_threadsafe(stop.set)
+            return sweep(days, stop_)
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(key_expiry, "sweep", fails_once)
+        monkeypatch.setattr(key_expiry, "RETRY_S", 0.01)
+        await asyncio.wait_for(key_expiry.daily(stop, DAYS), STOP_S_MAX)
+
+    asyncio.run(run())
+    assert attempts == [DAYS, DAYS]
 
 
 def test_a_refusal_is_remembered_as_long_as_anything_else() -> None:

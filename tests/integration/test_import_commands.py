@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-from io import BytesIO, StringIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 
 from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.errors import StoreUnavailable
 from ledger.importing import run as importing
 from ledger.subjects.texts import open_all
 from tests.api_world import new_id
+from tests.import_world import Imported, deposits, jsonl, outcomes
 from tests.ledger_world import history, new_account, rows, scalar, table_sizes
 from tests.servers import REPOSITORY
 from tests.waiting import wait_for
@@ -26,37 +25,8 @@ pytestmark = pytest.mark.usefixtures("database")
 STORED_KEYS = "SELECT count(*) FROM idempotency_keys WHERE key LIKE %s"
 
 
-class Imported:
-    """One run of the command: what it printed, what it left with, what it wrote to --outcomes."""
-
-    def __init__(self, path: Path | str, *arguments: str, actor: str = "importer") -> None:
-        out, err = StringIO(), StringIO()
-        self.code: int = 0
-        try:
-            call_command("import_commands", str(path), "--actor", actor, *arguments, stdout=out, stderr=err)
-        except SystemExit as left:
-            self.code = int(left.code or 0)
-        except CommandError as error:
-            self.code = error.returncode
-            err.write(str(error))
-        self.printed, self.faults = out.getvalue().strip(), err.getvalue().strip()
-
-
-def deposits(account_id: str, *amounts: int) -> list[dict[str, Any]]:
-    return [{"type": "deposit", "account_id": account_id, "amount": str(amount)} for amount in amounts]
-
-
-def jsonl(path: Path, *elements: dict[str, Any] | str) -> Path:
-    path.write_text("".join(f"{e if isinstance(e, str) else json.dumps(e)}\n" for e in elements))
-    return path
-
-
 def balance(account_id: str) -> int:
     return history(account_id)[-1][2]
-
-
-def outcomes(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_a_second_run_replays_every_line_and_writes_nothing(tmp_path: Path) -> None:
@@ -186,6 +156,45 @@ def test_a_dry_run_answers_and_writes_nothing(tmp_path: Path) -> None:
     assert table_sizes() == before
 
 
+@pytest.mark.parametrize("arguments", [(), ("--atomic",)])
+def test_a_dry_run_of_many_batches_answers_what_the_import_then_answers(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Money that came in an earlier batch is there, an account opened in one too, and a key is used up."""
+    account_id, opened, key = new_account(), new_id(), new_id("key")
+    path = jsonl(
+        tmp_path / "in.jsonl",
+        {"type": "create-account", "account_id": opened, "owner_name": "Ann", "currency": "USD"},
+        *deposits(account_id, 3),
+        {"type": "transfer", "from_account_id": account_id, "to_account_id": opened, "amount": "2", "description": "a"},
+        {"type": "withdraw", "account_id": account_id, "amount": "1.50", "idempotency_key": key},
+        {"type": "withdraw", "account_id": opened, "amount": "1.50", "idempotency_key": f"{key}-2", "description": "b"},
+        {"type": "close-account", "account_id": account_id},
+        {"type": "withdraw", "account_id": opened, "amount": "1.50", "idempotency_key": f"{key}-2", "description": "b"},
+        {"type": "withdraw", "account_id": opened, "amount": "1", "idempotency_key": f"{key}-2", "description": "b"},
+        {"type": "place-hold", "account_id": opened, "amount": "0.50", "description": "c"},
+        {"type": "withdraw", "account_id": opened, "amount": "0.01"},
+    )
+    before, tried, done = table_sizes(), tmp_path / "tried.jsonl", tmp_path / "done.jsonl"
+    Imported(path, "--dry-run", "--batch", "1", "--outcomes", str(tried), *arguments)
+    assert table_sizes() == before
+    Imported(path, "--batch", "1", "--outcomes", str(done), *arguments)
+    codes = [answer.get("code", "replayed" if answer.get("replayed") else "accepted") for answer in outcomes(done)]
+    assert codes == [
+        "accepted", "accepted", "accepted", "insufficient_funds", "accepted", "account_not_empty", "replayed",
+        "idempotency_key_reused", "accepted", "insufficient_funds",
+    ]  # fmt: skip
+    for one, other in zip(outcomes(tried), outcomes(done), strict=True):
+        assert _without_ids(one) == _without_ids(other)
+
+
+def _without_ids(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer less what every execution makes anew."""
+    new = ("event_id", "command_id", "transfer_id", "hold_id", "events", "instance", "recorded_at", "effective_at")
+    types = [event["type"] for event in answer.get("events", [])]
+    return {**{name: value for name, value in answer.items() if name not in new}, "types": types}
+
+
 def test_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
     account_id = new_account()
     content = f"type,account_id,amount\ndeposit,{account_id},3\n".encode()
@@ -223,7 +232,7 @@ def test_wrong_usage_is_said_and_nothing_is_written(
 
 def test_an_actor_that_is_none_is_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "in.jsonl", *deposits(new_account(), 1))
-    for actor in (" ", "a\x00b", "a" * 151):
+    for actor in (" ", "a\x00b", "a" * 151, "ledger:sagas", "importer/x"):
         assert Imported(path, actor=actor).code == USAGE
 
 

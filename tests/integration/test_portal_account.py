@@ -15,10 +15,10 @@ from auditor.past.history import POINTS_MAX
 from auditor.past.instants import EPOCH, MICROSECOND
 from chronicle.roles import Role
 from ledger import selectors
-from ledger.domain.commands import Deposit
+from ledger.domain.commands import CreateAccount, Deposit, PlaceHold, StartTransfer
 from ledger.errors import StoreUnavailable
 from ledger.models import Event
-from projections.models import Transaction
+from projections.models import Transaction, Transfer
 from tests.past_world import DEPOSITS, HARBOUR, LIGHTHOUSE, account_page, applied, long_life, text, travel_page
 from tests.portal_world import accesses, signed_in
 from tests.read_world import order_everything, submit
@@ -68,6 +68,31 @@ def test_the_page_says_what_the_account_holds_and_has_reserved(auditor: Client) 
 def test_an_open_hold_leads_to_the_event_that_placed_it(auditor: Client) -> None:
     placed = Event.objects.get(aggregate_id=LIGHTHOUSE, event_type="FundsHeld")
     assert f"/admin/ledger/event/{placed.pk}/change/" in auditor.get(ADDRESS).content.decode()
+
+
+def test_the_hold_of_a_transfer_in_steps_leads_to_that_transfer_and_to_its_event(auditor: Client) -> None:
+    submit(CreateAccount("pier", "Pier", "USD", Decimal(20)), CreateAccount("quay", "Quay", "USD"))
+    submit(StartTransfer("pier", "quay", Decimal(5)), PlaceHold("pier", Decimal(3)))
+    applied()
+    answer = auditor.get(account_page("pier")).content.decode()
+    for event in Event.objects.filter(aggregate_id="pier", event_type="FundsHeld"):
+        transfer_id = event.data["hold_id"].removeprefix("transfer:")
+        address = f"/admin/projections/transfer/{transfer_id}/change/"
+        assert f'href="{address}"' in answer
+        assert f'href="/admin/ledger/event/{event.pk}/change/"' in answer
+        assert "pier" in text(auditor, address)
+    assert "transfer in steps" in text(auditor, account_page("pier"))
+
+
+def test_transfers_are_narrowed_by_state_and_kind(auditor: Client) -> None:
+    listed = "/admin/projections/transfer/"
+    everything = set(Transfer.objects.values_list("pk", "status", "kind"))
+    assert {status for _, status, _ in everything} >= {"completed", "held", "started"}
+    for name, index in (("status", 1), ("kind", 2)):
+        for value in {row[index] for row in everything}:
+            found = auditor.get(listed, {name: value}).context["cl"].result_list
+            assert {row.pk for row in found} == {row[0] for row in everything if row[index] == value}
+    assert not auditor.get(listed, {"status": "started", "kind": "hold"}).context["cl"].result_list
 
 
 def test_the_statements_pages_hold_every_line_once_newest_first(auditor: Client) -> None:

@@ -37,14 +37,14 @@ def text(answer: Any, status: int = 200) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", answer.content.decode()).split())
 
 
-def asked(operator: Client, command_type: str, **given: str) -> str:
+def asked(operator: Client, command_type: str, **given: Any) -> str:
     """Fill a form in and return the address of its confirmation."""
     answer = operator.post(f"/admin/commands/{command_type}/", given)
     assert answer.status_code == 302, text(answer)
     return str(answer["Location"])
 
 
-def confirmed(operator: Client, command_type: str, **given: str) -> Any:
+def confirmed(operator: Client, command_type: str, **given: Any) -> Any:
     """Fill in, confirm, and return the answer to the confirmation."""
     return operator.post(asked(operator, command_type, **given))
 
@@ -186,12 +186,22 @@ def test_refusals_are_told_beside_the_field_they_are_about(
     assert len(history(account)) == 2
 
 
+def sides(sources: list[tuple[str, str]], targets: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return what a browser posts for the two sides of a transfer with several accounts."""
+    return {
+        f"{side}.{name}": [leg[index] for leg in legs]
+        for side, legs in (("sources", sources), ("targets", targets))
+        for index, name in enumerate(("account_id", "amount"))
+    }
+
+
 def test_every_offered_command_can_be_carried_out_from_its_form(operator: Client) -> None:
     one, other, euros = new_account(100), new_account(), new_account(currency="EUR")
-    order_of_events = [
+    order_of_events: list[tuple[str, dict[str, Any]]] = [
         ("deposit", {"account_id": one, "amount": "1"}),
         ("withdraw", {"account_id": one, "amount": "1"}),
         ("transfer", {"from_account_id": one, "to_account_id": other, "amount": "1"}),
+        ("multi-transfer", sides([(one, "2")], [(other, "2")])),
         ("exchange", {"from_account_id": one, "to_account_id": euros, "amount": "1", "to_amount": "0.9"}),
         ("freeze-account", {"account_id": one, "reason": "Asked"}),
         ("unfreeze-account", {"account_id": one}),
@@ -257,6 +267,6 @@ def signed_in_user() -> Any:
 
 
 def test_what_is_no_offered_command_is_not_there(operator: Client) -> None:
-    for name in ("expire-hold", "multi-transfer", "nothing"):
+    for name in ("expire-hold", "settle-transfer", "nothing"):
         assert operator.get(f"/admin/commands/{name}/").status_code == 404
     assert operator.get("/admin/commands/result/00000000-0000-0000-0000-000000000000/").status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -17,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 from pyarrow import parquet
 
-from auditor.exports import source, stream
+from auditor.exports import catalogue, source, stream
 from auditor.exports.formats import CsvWriter
 from auditor.models import AccessLogEntry, Job
 from chronicle.roles import Role
@@ -65,7 +66,7 @@ async def whole(pieces: Any) -> bytes:
 
 def exported(browser: Client, label: str, format_: str = "csv", query: str = "") -> bytes:
     """Ask for an export, download it, and return the file."""
-    asked = browser.post(f"/admin/exports/new/?list={label}&{query}", {"format": format_})
+    asked = browser.post(f"/admin/exports/new/?{f'list={label}&' if label else ''}{query}", {"format": format_})
     assert asked.status_code == 302, asked.content
     answer = browser.get(f"{asked['Location']}file/")
     assert answer.status_code == 200, answer.content
@@ -77,7 +78,7 @@ def csv_rows(content: bytes) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("small_pieces")
-@pytest.mark.parametrize("label", list(source.lists()))
+@pytest.mark.parametrize("label", list(catalogue.admin_lists()))
 def test_every_list_is_exported_whole_and_the_same_in_every_format(auditor: Client, label: str) -> None:
     jsonl = [json.loads(line) for line in exported(auditor, label, "jsonl").splitlines()]
     as_csv = csv_rows(exported(auditor, label, "csv"))
@@ -147,7 +148,7 @@ def test_a_download_that_is_cut_off_never_counts_as_done(auditor: Client) -> Non
     auditor.post("/admin/exports/new/?list=projections.account", {"format": "csv"})
     job = Job.objects.latest("pk")
     stream.begin(job, None)
-    rows = source.Source("projections.account", Account, Account.objects.order_by("account_id"), ("account_id",))
+    rows = source.TableSource(Account.objects.order_by("account_id"), ("account_id",))
     sent = stream.Stream(job, rows, CsvWriter(rows.columns))
 
     async def cut_off() -> None:
@@ -194,3 +195,75 @@ def test_what_is_no_list_is_not_exported(auditor: Client, query: str) -> None:
 def test_every_list_leads_to_its_export(auditor: Client) -> None:
     shown = auditor.get(f"/admin/projections/transaction/?account_id={BAKERY}").content.decode()
     assert f'/admin/exports/new/?list=projections.transaction&amp;account_id={BAKERY}"' in shown
+
+
+def export_link(browser: Client, address: str) -> str:
+    """Return the query string behind a page's link to its export."""
+    found = re.search(r'href="/admin/exports/new/\?([^"]+)"', browser.get(address).content.decode())
+    assert found is not None, address
+    return html.unescape(found[1])
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_statement_is_exported_as_it_is_narrowed_and_to_its_first_line(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.past.statement.LINES", 2)
+    statement = f"/admin/projections/account/{MILL}/change/"
+    lines = list(Transaction.objects.filter(account_id=MILL).order_by("-position").values_list("position", "kind"))
+    for narrowed, wanted in (
+        ("?before=5", lines),
+        ("?kind=transfer_in", [line for line in lines if line[1] == "transfer_in"]),
+    ):
+        query = export_link(auditor, statement + narrowed)
+        rows = csv_rows(exported(auditor, "", query=query))
+        assert [(int(row["position"]), row["kind"]) for row in rows] == wanted
+    by_text = export_link(auditor, f"{statement}?text=%3D1%2B1&minimum=0.5&kind=")
+    assert [row["description"] for row in csv_rows(exported(auditor, "", query=by_text))] == ["'=1+1"]
+    assert ("account", MILL) in {(kind, subject) for kind, subject, path in accesses() if "/exports/" in path}
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_live_events_are_exported_as_they_are_narrowed_in_the_order_of_the_journal(auditor: Client) -> None:
+    everything = exported(auditor, "", "jsonl", export_link(auditor, "/admin/live/")).splitlines()
+    assert [json.loads(row)["position"] for row in everything] == list(range(1, Event.objects.count() + 1))
+    query = export_link(auditor, f"/admin/live/?event_type=MoneyDeposited&aggregate_id={MILL}&text=flour&max_amount=1")
+    (row,) = csv_rows(exported(auditor, "", query=query))
+    assert (row["amount"], row["currency"], row["aggregate_id"]) == ("0.50", "USD", MILL)
+    assert json.loads(row["data"])["description"] == "Flour"
+    whole_account = export_link(auditor, f"/admin/live/?aggregate_id={MILL}")
+    in_parquet = parquet.read_table(io.BytesIO(exported(auditor, "", "parquet", whole_account)))
+    assert set(in_parquet.column("aggregate_id").to_pylist()) == {MILL}
+    assert ("account", MILL) in {(kind, subject) for kind, subject, _ in accesses()}
+
+
+@pytest.mark.parametrize(
+    "query", ["list=statement", "list=statement&account_id=nobody", f"list=statement&account_id={MILL}&minimum=x",
+              "list=live&event_type=Nothing", "list=live&before=x&nothing=1"],
+)  # fmt: skip
+def test_a_page_of_its_own_is_not_exported_with_what_it_would_not_take(auditor: Client, query: str) -> None:
+    assert auditor.get(f"/admin/exports/new/?{query}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("/admin/auditor/finding/?state=open", "list=auditor.finding&state=open"),
+        (f"/admin/auditor/accesslogentry/?q={MILL}", f"list=auditor.accesslogentry&q={MILL}"),
+        ("/admin/ledger/refusal/?q=tester", "list=ledger.refusal&q=tester"),
+        ("/admin/ledger/journalentry/?event_type=MoneyDeposited", "list=ledger.journalentry&event_type=MoneyDeposited"),
+        (f"/admin/ledger/event/?aggregate_id={MILL}", f"list=ledger.event&aggregate_id={MILL}"),
+        ("/admin/projections/transfer/?status=completed", "list=projections.transfer&status=completed"),
+    ],
+)
+def test_every_narrowed_list_leads_to_an_export_of_exactly_its_rows(auditor: Client, address: str, wanted: str) -> None:
+    finding = {"kind": "account", "subject": MILL, "note": "Flour twice", "state": "open"}
+    assert auditor.post("/admin/findings/new/", finding).status_code == 302
+    auditor.get(f"/admin/projections/account/{MILL}/change/")
+    assert export_link(auditor, address) == wanted
+    shown = len(auditor.get(address).context["cl"].result_list)
+    looks_meanwhile = AccessLogEntry.objects.count()
+    rows = csv_rows(exported(auditor, "", query=wanted))
+    looks_meanwhile = AccessLogEntry.objects.count() - looks_meanwhile if "accesslog" in address else 0
+    assert shown > 0
+    assert len(rows) in range(shown, shown + looks_meanwhile + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from ledger.bus import jetstream
 from ledger.store import journal
 from projections import runner, turn
+from projections.projection import Batch
 from tests.read_world import (
     assert_read_model_is_right,
     change_read_model,
@@ -63,10 +63,10 @@ def test_no_checkpoint_ever_splits_a_transfer(batch: int, pull: int, monkeypatch
     seen: list[int] = []
     apply_batch = turn.apply_batch
 
-    def apply_and_look(connection: Any, checkpoints: Any, events: Sequence[Any], lag: Any) -> None:
-        apply_batch(connection, checkpoints, events, lag)
+    def apply_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
+        apply_batch(connection, checkpoints, batch, lag)
         assert read_model(HALF_TRANSFERS) == []
-        seen.append(events[-1].position)
+        seen.append(batch.recorded[-1].position)
 
     monkeypatch.setattr(turn, "apply_batch", apply_and_look)
     monkeypatch.setattr(turn, "BATCH_MAX", batch)

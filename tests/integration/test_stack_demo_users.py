@@ -98,10 +98,16 @@ def test_an_account_of_someone_else_is_left_as_it_is(path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("content", ["not json", "[]"])
-def test_a_file_that_holds_no_credentials_is_named(path: Path, content: str) -> None:
-    path.write_text(content)
+@pytest.mark.parametrize("content", [b"not json", b"[]", b"\xff", b'{"auditor": "me"}'])
+def test_a_file_that_holds_no_credentials_is_named(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
     with pytest.raises(CommandError, match=r"credentials\.json"):
+        create(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(CommandError, match=r"credentials\.json cannot be read"):
         create(path)
 
 

@@ -18,7 +18,7 @@ from tests.waiting import wait_for
 
 # Whole systems are started, some twice, on a machine that may be doing other things.
 pytestmark = pytest.mark.timeout(600)
-SERVICES = {"postgres", "nats", "relay", "projector", "sagas", "holds", "web"}
+SERVICES = {"postgres", "nats", "relay", "projector", "sagas", "holds", "keys", "web"}
 
 
 @pytest.fixture

@@ -77,6 +77,13 @@ def test_a_pid_that_now_belongs_to_another_program_is_no_obstacle(data_dir: Path
     stop(launch(server))
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"first\n", b"-7\n"])
+def test_a_pid_file_that_names_nobody_is_no_obstacle(data_dir: Path, content: bytes) -> None:
+    (data_dir / "postmaster.pid").write_bytes(content)
+    EmbeddedPostgres.at(data_dir).prepare()
+    assert not (data_dir / "postmaster.pid").exists()
+
+
 def test_a_postmaster_that_was_killed_is_recovered_from(data_dir: Path) -> None:
     server = EmbeddedPostgres.at(data_dir)
     process = launch(server)

@@ -55,6 +55,13 @@ def test_every_append_only_table_has_both_triggers(owner: psycopg.Connection) ->
 OPENED = {
     "the role chronicle_app has UPDATE on events": (
         "GRANT UPDATE ON events TO chronicle_app", "REVOKE UPDATE ON events FROM chronicle_app"),
+    "the role chronicle_app has UPDATE on tiles": (
+        "GRANT UPDATE (hashes) ON tiles TO chronicle_app", "REVOKE UPDATE (hashes) ON tiles FROM chronicle_app"),
+    "the role chronicle_app may become postgres, which is a superuser: no lock on history holds it": (
+        "GRANT postgres TO chronicle_app WITH INHERIT FALSE", "REVOKE postgres FROM chronicle_app"),
+    "the role chronicle_app may become pg_write_all_data, which has UPDATE on tree_heads": (
+        "GRANT pg_write_all_data TO chronicle_app WITH INHERIT FALSE",
+        "REVOKE pg_write_all_data FROM chronicle_app"),
     "the role chronicle_app has TRUNCATE on journal": (
         "GRANT TRUNCATE ON journal TO chronicle_app", "REVOKE TRUNCATE ON journal FROM chronicle_app"),
     "the role chronicle_app is a superuser: no lock on history holds it": (

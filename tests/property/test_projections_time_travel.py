@@ -15,14 +15,18 @@ from itertools import pairwise
 import pytest
 from django.core.management import CommandError, call_command
 
-from ledger.domain.commands import CreateAccount, Deposit, Transfer
+from chronicle.processes import USAGE
+from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Transfer
+from ledger.domain.errors import AccountNotFound
 from ledger.engine.execute import execute
+from ledger.selectors import VersionNotFound
 from ledger.store import event_store, history, journal
 from ledger.subjects.texts import open_recorded
 from projections import selectors, steps, time_travel
 from projections.money import movements
 from projections.time_travel import Cut
 from tests.every_command import RandomCommands, open_in_two_currencies
+from tests.proof_world import submit as accepted
 from tests.read_world import (
     open_accounts,
     order_everything,
@@ -220,7 +224,11 @@ def test_one_account_at_any_microsecond_with_the_step_before_and_after() -> None
     assert (nothing.before, nothing.event, nothing.after) == (None, None, one)
     assert steps.step_at("a", three.recorded_at + AHEAD).is_final is False
     assert steps.step_to("a", 2) == steps.Step(two, one, three, True)
-    assert steps.step_to("a", 9).is_final is False
+    assert steps.step_to("a", 0) == steps.Step(None, None, one, True)
+    with pytest.raises(VersionNotFound):
+        steps.step_to("a", 9)
+    with pytest.raises(AccountNotFound):
+        steps.step_at("nobody", one.recorded_at)
 
 
 def test_the_command_shows_books_and_steps_and_refuses_an_instant_without_an_offset() -> None:
@@ -233,6 +241,23 @@ def test_the_command_shows_books_and_steps_and_refuses_an_instant_without_an_off
         call("--at", "2026-01-01T00:00:00")
     with pytest.raises(CommandError, match="--account"):
         call("--account-version", "3")
+    with pytest.raises(CommandError, match=r"^account_not_found: "):
+        call("--account", "nobody", "--at", "2999-01-01T00:00:00Z")
+    with pytest.raises(CommandError, match=r"^version_not_found: "):
+        call("--account", "acc-0", "--account-version", "100000")
+
+
+@pytest.mark.parametrize("how", [("--account-version", "1"), ("--at", "2999-01-01T00:00:00Z"), ("--position", "3"), ()])
+def test_what_is_no_account_has_no_balance_to_travel_to(how: tuple[str, ...]) -> None:
+    submit(CreateAccount("a", "Ann", "USD", Decimal(9)), CreateAccount("b", "Bob", "USD"))
+    (started,) = accepted(StartTransfer("a", "b", Decimal(3), "rent"))
+    (moved,) = accepted(Transfer("a", "b", Decimal(1)))
+    accepted(Reverse("a mistake", command_id=str(moved.command_id)))
+    order_everything()
+    for aggregate_id in (f"transfer:{started.command_id}", f"reversal:{moved.command_id}", "log:keys"):
+        with pytest.raises(CommandError, match=r"^invalid_account_id: .* is no account") as refused:
+            call("--account", aggregate_id, *how)
+        assert refused.value.returncode == USAGE
 
 
 def call(*arguments: str) -> str:

@@ -53,9 +53,14 @@ def test_a_pid_that_was_given_to_another_program_is_left_alone(tmp_path: Path, c
     assert (child.poll(), said) == (None, [])
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}"])
-def test_a_record_that_says_nothing_is_no_obstacle(tmp_path: Path, content: str) -> None:
-    (tmp_path / "records").write_text(content)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"{}", b"[]", b"null", b"\xff\x00", b'{"relay": 7}', b'{"relay": {"pid": 7}}',
+     b'{"relay": {"pid": -7, "started": 0, "stop_signal": 9}}',
+     b'{"relay": {"pid": 99999999999999999999, "started": 0, "stop_signal": 9}}'],
+)  # fmt: skip
+def test_a_record_that_says_nothing_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "records").write_bytes(content)
     StartedProcesses(tmp_path / "records").stop_leftovers(lambda text: None)
 
 

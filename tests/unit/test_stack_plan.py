@@ -71,6 +71,12 @@ def test_the_secret_key_is_made_once_and_private(folder: DataFolder) -> None:
     assert (folder.path / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_empty_secret_key_is_named(folder: DataFolder) -> None:
+    (folder.path / "secret_key").write_text("\n")
+    with pytest.raises(StackError, match="secret_key is empty"):
+        make_plan(folder, {})
+
+
 def test_the_environment_file_can_be_read_by_the_settings(folder: DataFolder) -> None:
     import environ
 

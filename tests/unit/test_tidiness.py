@@ -15,6 +15,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 300
+# An auditor is given this one by itself, to be read and run without any other.
+LONGER_LINES_MAX = {"ledger/evidence/verify_evidence.py:1": 400}
 FUNCTION_LINES_MAX = 70
 # An AppConfig or an empty package needs no introduction.
 SPEAKS_FOR_ITSELF_LINES = 15
@@ -57,7 +59,9 @@ def line_count(path: Path) -> int:
 
 def test_files_are_short_enough_to_be_read() -> None:
     lengths = {place(path): line_count(path) for path in SOURCES if "migrations" not in path.parts}
-    assert {where: lines for where, lines in lengths.items() if lines > FILE_LINES_MAX} == {}
+    assert {
+        where: lines for where, lines in lengths.items() if lines > LONGER_LINES_MAX.get(where, FILE_LINES_MAX)
+    } == {}
 
 
 def test_functions_fit_on_a_screen() -> None:

@@ -54,9 +54,11 @@ def read_credentials(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
         raise CommandError(f"{path} is not JSON; remove it to have new credentials made.") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(content.get(name, {}), dict) for name in ROLE_BY_USERNAME):
         raise CommandError(f"{path} holds no credentials; remove it to have new ones made.")
     return content
 

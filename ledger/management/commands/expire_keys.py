@@ -1,6 +1,7 @@
-"""`manage.py expire_keys`: removes idempotency keys older than IDEMPOTENCY_KEY_DAYS. To be run daily, by the owner.
+"""`manage.py expire_keys`: removes idempotency keys older than IDEMPOTENCY_KEY_DAYS, as the event store's owner.
 
-Exit 0: done. 2: the setting promises less than a day. 3: the event store does not let the owner in.
+With `--daily` it does so at once and then once a day, until SIGTERM or Ctrl-C; any number may run. Exit 0: done.
+2: the setting promises less than a day. 3: the event store does not let the owner in (with `--daily` it tries again).
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from chronicle.processes import MISSING, USAGE
+from chronicle.processes import MISSING, USAGE, run_until_stopped
 from ledger.errors import StoreConflict, StoreUnavailable
+from ledger.key_expiry import daily
 from ledger.store import keys
 
 DAYS_MIN = 1  # the database refuses to remove younger ones
@@ -23,10 +25,16 @@ DAYS_MIN = 1  # the database refuses to remove younger ones
 class Command(BaseCommand):
     help = "Removes idempotency keys older than IDEMPOTENCY_KEY_DAYS, as the event store's owner."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--daily", action="store_true", help="do it now and once a day, until it is stopped")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        days = settings.IDEMPOTENCY_KEY_DAYS
+        days: int = settings.IDEMPOTENCY_KEY_DAYS
         if days < DAYS_MIN:
             raise CommandError(f"IDEMPOTENCY_KEY_DAYS is {days}, and {DAYS_MIN} at least", returncode=USAGE)
+        if options["daily"]:
+            run_until_stopped(lambda stop: daily(stop, days))
+            return
         seen = removed = 0
         console = Console(stderr=True)
         with Progress(TextColumn("{task.description}"), console=console, disable=not console.is_terminal) as bar:

@@ -37,9 +37,8 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=USAGE) from error
         try:
             with dedicated_connection() as conn:
-                signer = succession.current_signer(conn)
                 head = tree_heads.at_size(conn, options["tree_size"])
-                count = write_bundle(conn, options["output"], selection, head, signer)
+                count = write_bundle(conn, options["output"], selection, head)
         except (log_key.LogKeyUnusable, succession.SuccessionBroken, tree_heads.NoTreeHead) as error:
             raise CommandError(str(error), returncode=MISSING) from error
         except TooMuchEvidence as error:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -52,7 +54,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--outcomes", type=Path, metavar="FILE", help="write an answer for each line, as JSON Lines"
         )
-        parser.add_argument("--dry-run", action="store_true", help="write nothing; each batch is tried on its own")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="write nothing; each batch is tried on what those before would leave"
+        )
         parser.add_argument("--stop-on-error", action="store_true",
                             help="stop at a malformed line, and after a batch with a rejected one")  # fmt: skip
 
@@ -157,8 +161,11 @@ def _options(options: dict[str, Any]) -> Options:
         actor = plain_text(options["actor"], ACTOR_MAX, "--actor")
     except Malformed as error:
         raise CommandError(str(error), returncode=USAGE) from error
-    if not actor.strip():
-        raise CommandError("--actor is not blank", returncode=USAGE)
+    try:
+        # What no user can be called has keys of its own: "ledger:sagas" those of the steps, "ann/x" some of ann's.
+        UnicodeUsernameValidator()(actor)
+    except ValidationError as error:
+        raise CommandError("--actor is a user's name: letters, digits and @ . + - _", returncode=USAGE) from error
     return Options(actor, options["batch"], options["run"], options["atomic"], options["dry_run"],
                    options["stop_on_error"])  # fmt: skip
 

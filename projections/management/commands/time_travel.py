@@ -1,6 +1,7 @@
 """`manage.py time_travel`: the books, or one account, as they were at an instant, a position or a version.
 
-Exits with 2 for an instant without an offset or flags that do not go together.
+Exit 0: shown. 2: an instant without an offset, flags that do not go together, an id that no account has, or a
+version it has not come to; the sentence begins with the code that the API has for it. 3: a store does not answer.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from chronicle.processes import USAGE
+from chronicle.processes import MISSING, USAGE
+from ledger.domain.errors import LedgerError
 from ledger.domain.instants import format_instant, parse_instant
 from ledger.domain.money import format_minor
+from ledger.errors import StoreUnavailable
 from ledger.store.recorded import RecordedEvent
 from projections import steps, time_travel
 from projections.steps import Step
@@ -40,13 +43,24 @@ class Command(BaseCommand):
         recorded_at = _instant(options["at"])
         if options["account_version"] is not None and not options["account"]:
             raise CommandError("--account-version goes with --account", returncode=USAGE)
-        if options["account"] and options["account_version"] is not None:
-            _print_step(steps.step_to(options["account"], options["account_version"]), console)
-            return
         cut = Cut(recorded_at, _instant(options["effective_at"]), options["position"], options["account"])
-        if options["account"] and recorded_at and cut.effective_at is None and cut.position is None:
-            _print_step(steps.step_at(options["account"], recorded_at), console)
-            return
+        try:
+            self._show(cut, options, console)
+        except StoreUnavailable as error:
+            raise CommandError(f"{error.code}: {error}", returncode=MISSING) from error
+        except LedgerError as error:
+            raise CommandError(f"{error.code}: {error}", returncode=USAGE) from error
+
+    def _show(self, cut: Cut, options: dict[str, Any], console: Console) -> None:
+        account_id, version = cut.account_id, options["account_version"]
+        if account_id is not None:
+            if version is not None:
+                _print_step(steps.step_to(account_id, version), console)
+                return
+            if cut.recorded_at and cut.effective_at is None and cut.position is None:
+                _print_step(steps.step_at(account_id, cut.recorded_at), console)
+                return
+            steps.check_exists(account_id)
         books = time_travel.books(cut)
         if options["compare_to"]:
             other = _instant(options["compare_to"])
