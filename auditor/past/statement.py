@@ -69,8 +69,8 @@ def read_statement(account_id: str, currency: str, wanted: dict[str, Any]) -> St
 
 
 def lines_of(account_id: str, currency: str, wanted: dict[str, Any]) -> QuerySet[Transaction]:
-    """Return every line that a valid form asks for, whatever page of them it asks for."""
-    return Transaction.objects.filter(_condition(wanted, currency), account_id=account_id)
+    """Return every line that a valid form asks for, the newest first, whatever page of them it asks for."""
+    return led_to(Transaction.objects.filter(_condition(wanted, currency)), ("account_id", "-position"), account_id)
 
 
 def _condition(wanted: dict[str, Any], currency: str) -> Q:
