@@ -24,8 +24,7 @@ def open_source(given: QueryDict) -> TableSource:
     form = StatementForm(given)
     if not form.is_valid():
         raise NoSuchList("the statement cannot be narrowed like that")
-    lines = lines_of(row.account_id, row.currency, form.cleaned_data).order_by("-position")
-    return TableSource(lines, ("-position",))
+    return TableSource(lines_of(row.account_id, row.currency, form.cleaned_data), ("-position",))
 
 
 def subjects(given: QueryDict) -> list[tuple[str, str]]:
