@@ -22,7 +22,7 @@ from ledger.store import tree, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
-from ledger.verify import whole
+from ledger.verify import rows, whole
 from ledger.verify.account import verify_account
 from ledger.verify.against import check_against
 from ledger.verify.chains import Chains
@@ -98,20 +98,25 @@ def verify(request: Request, progress: Progress = lambda count: None) -> Finding
     return findings
 
 
-def _segments(request: Request, extent: Extent) -> Iterator[Segment]:
-    first = (request.from_position - 1) // TILE_WIDTH * TILE_WIDTH
+def _segments(conn: tree.Connection, request: Request, extent: Extent) -> Iterator[Segment]:
+    """Yield the segments that hold a row, and the last one; what is missing between two the later one reports."""
+    after = (request.from_position - 1) // TILE_WIDTH * TILE_WIDTH
     # A head beyond the journal is looked at too: it shows what is missing.
     end = max(extent.size, extent.covered)
-    for after in range(first, end, SEGMENT_POSITIONS):
-        up_to = min(after + SEGMENT_POSITIONS, end)
+    while after < end:
+        next_row = rows.row_before_next(conn, after)
+        if next_row is not None and next_row >= after + SEGMENT_POSITIONS:
+            after = next_row // TILE_WIDTH * TILE_WIDTH
+        up_to = end if next_row is None else min(after + SEGMENT_POSITIONS, end)
         yield Segment(after, up_to, extent.covered, up_to == end, request.trust, request.semantic)
+        after = up_to
 
 
 def _segments_verified(
     conn: tree.Connection, request: Request, extent: Extent, meanwhile: Callable[[], None]
 ) -> Iterator[Findings]:
     """Yield what was found in each segment, in any order. `meanwhile`: what the caller does while others work."""
-    segments = list(_segments(request, extent))
+    segments = list(_segments(conn, request, extent))
     processes = min(request.processes, len(segments))
     if processes <= 1:
         meanwhile()
