@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from orjson import loads
+from orjson import JSONDecodeError, loads
 
 from ledger.store.connection import translated
 from ledger.store.hashing import NO_HASH
 from ledger.store.tree import Connection
+from ledger.verify.unreadable import read_json
 
 # Rows held at once: 2 MB or so. Few enough that the database looks each event up by its key, whatever the
 # length of the log; from some 4,000 on PostgreSQL reads the whole table for every batch.
@@ -122,4 +123,8 @@ def _read(*columns: Any) -> Row:
     data, metadata, state = columns[15:18]
     if data is None:
         return Row._make(columns)
-    return Row._make((*columns[:15], *loads(f"[{data},{metadata},{state}]"), *columns[18:]))
+    try:
+        values = loads(f"[{data},{metadata},{state}]")
+    except JSONDecodeError:
+        values = [read_json(text) for text in (data, metadata, state)]
+    return Row._make((*columns[:15], *values, *columns[18:]))

@@ -270,13 +270,3 @@ def test_metadata_that_are_none_are_found_by_the_rules_too(forgery: Forgery, sta
     small_history()
     tamper(stack, "UPDATE events SET metadata = '[]' WHERE aggregate_id = 'ann' AND version = 3")
     assert {Kind.HASH, Kind.JOURNAL_DIFFERS, Kind.ILLEGAL} <= {fault.kind for fault in faults(semantic=True)}
-
-
-@pytest.mark.parametrize("far", [10**9, 2**62])
-def test_what_is_put_far_beyond_the_journal_is_found_without_going_there(stack: Servers, far: int) -> None:
-    long_history(600)
-    tamper(stack, "UPDATE tree_heads SET tree_size = %s", far)
-    assert {(Kind.HEAD, far), (Kind.MISSING_POSITION, 601)} <= {(f.kind, f.position) for f in faults()}
-    tamper(stack, "UPDATE journal SET position = %s WHERE position = 600", far)
-    seen = {(fault.kind, fault.position) for fault in faults(semantic=True)}
-    assert {(Kind.MISSING_POSITION, 600), (Kind.HEAD, far)} <= seen
