@@ -23,7 +23,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from ledger.bus.envelope import STREAM, decode, encode, subject_of
 from ledger.bus.jetstream import ensure_stream
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StoreUnavailable
 from ledger.store import journal
 from ledger.store.journal import Sequenced
 
@@ -100,11 +100,12 @@ class Publisher:
 
     async def publish_through(self, position: int) -> None:
         """Hand everything up to a position to NATS. Raises what NATS raises, or has said of what was handed to it
-        before; call `synchronise` and come again."""
+        before; call `synchronise` and come again. Raises: StoreUnavailable when the journal does not reach it."""
         try:
             await self._settle(self.sent - IN_FLIGHT_MAX)
             while self.sent < position:
-                events = await self._next()
+                if not (events := await self._next()):
+                    raise StoreUnavailable(f"the journal ends at {self.sent}, and was at {position}")
                 for start in range(0, len(events), BATCH_MAX):
                     await self._send(events[start : start + BATCH_MAX])
                     await self._settle(self.sent - IN_FLIGHT_MAX)

@@ -78,7 +78,7 @@ def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_
              on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
     submissions = with_originals(submissions)
     aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
-    writing = None if is_retry or dry_run else writing_from_memory(submissions, aggregate_ids)
+    writing = None if is_retry or dry_run else writing_from_memory(submissions, aggregate_ids, atomic=atomic)
     if writing is None:
         keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
         # Only after a failed attempt can a command of ours be in the store already.

@@ -48,8 +48,9 @@ class Remembered:
         """Remember what was just committed. `told_at`: the store's clock in that append."""
         now_ns = time.monotonic_ns()
         with self._lock:
-            # A long append told its time when it began: what was heard from a later one stays.
-            if self._told_at is None or told_at > self._carried_on(self._told_at, now_ns):
+            # A long append told its time when it began: what was heard from a later one stays, while it may be used.
+            is_used_up = now_ns - self._told_ns > CLOCK_NS_MAX
+            if self._told_at is None or is_used_up or told_at > self._carried_on(self._told_at, now_ns):
                 self._told_at, self._told_ns = told_at, now_ns
             for id_, head in heads.items():
                 known = self._heads.get(id_)

@@ -83,7 +83,9 @@ class Writing:
         REMEMBERED.learn(self.plan.advanced, told_at)
 
 
-def writing_from_memory(submissions: Sequence[Submission], aggregate_ids: Sequence[str]) -> Writing | None:
+def writing_from_memory(
+    submissions: Sequence[Submission], aggregate_ids: Sequence[str], *, atomic: bool
+) -> Writing | None:
     """Carry commands out on remembered heads, or return None, having written nothing, where those are not enough.
 
     **Why** an idempotency key is not looked up here: one that was used before fails the append, and the next attempt
@@ -96,7 +98,8 @@ def writing_from_memory(submissions: Sequence[Submission], aggregate_ids: Sequen
     plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=False), atomic=False)
     writing = Writing(plan, snapshot.now, on_heads)
     try:
-        writing.write(submissions)
+        # All or nothing is what only a plan that accepts everything can be: a rejection is found before a row is sent.
+        (writing.write_whole if atomic else writing.write)(submissions)
     except _MemoryNotEnough:
         # A rejected command costs a call its plan; a caller who sends many of them is better served by reading.
         if len(submissions) > 1:

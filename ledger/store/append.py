@@ -129,9 +129,11 @@ class AppendStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_open:
-            self._pipeline.abandon(self._ROLLBACK)
-        self._connection.__exit__(kind, error, trace)
+        try:
+            if self._is_open:
+                self._pipeline.abandon(self._ROLLBACK)
+        finally:  # whatever happens, or the pool has one less for ever
+            self._connection.__exit__(kind, error, trace)
 
 
 def _written(rows: Append, read_at: datetime, on_heads: Mapping[str, Head]) -> _Write:

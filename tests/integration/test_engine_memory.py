@@ -22,6 +22,7 @@ from ledger.store import connection as store_connection
 from ledger.store import event_store
 from ledger.store.append import Append, AppendStream, RefusalRow
 from ledger.store.connection import close_pool, connection, pool
+from ledger.store.prepared import Pipeline
 from tests.ledger_world import accepted, deposit, history, new_account, rejected, rows, run, scalar, submission
 from tests.proof_world import tamper
 from tests.servers import Servers
@@ -244,6 +245,30 @@ def test_a_stream_that_is_not_committed_leaves_nothing_and_its_connection_is_use
     assert pool().get_stats().get("returns_bad", 0) == bad
     with connection() as conn:
         assert conn.info.transaction_status.name == "IDLE"
+
+
+def test_a_stream_that_cannot_be_undone_gives_its_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    close_pool()
+    monkeypatch.setattr(Pipeline, "abandon", interrupted)
+    with pytest.raises(KeyboardInterrupt), AppendStream(scalar("SELECT clock_timestamp()")):
+        pass
+    wait_for(lambda: pool().get_stats()["pool_available"] == pool().get_stats()["pool_size"], "all in the pool")
+    with connection() as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_long_call_of_all_or_nothing_is_decided_before_anything_is_sent(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = new_account()
+    reads.clear()
+    monkeypatch.setattr(writing, "AppendStream", None)
+    outcomes = execute([submission(Deposit(ann, Decimal(1))) for _ in range(STREAMED_FROM)], atomic=True)
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    assert reads == []
 
 
 def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:

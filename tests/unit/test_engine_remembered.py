@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
-from ledger.engine.remembered import Remembered
+import pytest
+
+from ledger.engine.remembered import CLOCK_NS_MAX, Remembered
 from ledger.store.event_store import Head
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -26,3 +29,16 @@ def test_a_store_that_is_ahead_is_believed() -> None:
     recalled = memory.recall(["ann"])
     assert recalled is not None
     assert recalled.now >= NOW + timedelta(seconds=3)
+
+
+def test_a_clock_that_is_used_up_is_set_again_by_an_answer_that_took_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_ns = [0]
+    monkeypatch.setattr(time, "monotonic_ns", lambda: passed_ns[0])
+    memory = Remembered()
+    memory.learn({"ann": Head(1)}, NOW)
+    passed_ns[0] = CLOCK_NS_MAX + 1
+    assert memory.recall(["ann"]) is None
+    memory.learn({"ann": Head(2)}, NOW + timedelta(microseconds=CLOCK_NS_MAX // 1_000 - 500))
+    recalled = memory.recall(["ann"])
+    assert recalled is not None
+    assert recalled.now == NOW + timedelta(microseconds=CLOCK_NS_MAX // 1_000 - 500)
