@@ -121,7 +121,9 @@ def _explain_tile(index: int, stored: bytes, root: bytes, rows: Sequence[Row]) -
 def check_upper_tiles(conn: Connection, covered: int, journal_size: int) -> Iterator[Fault]:
     """Yield the faults of the tiles above level 0, and of tiles at any level that the journal is too short for."""
     level = 0
-    while (possible := journal_size >> (TILE_HEIGHT * (level + 1))) or _is_stored(conn, level, 0):
+    with translated():
+        ((highest,),) = conn.execute("SELECT coalesce(max(level), 0) FROM tiles").fetchall()
+    while (possible := journal_size >> (TILE_HEIGHT * (level + 1))) or level <= highest:
         if _is_stored(conn, level, possible):
             yield Fault(Kind.TILE, f"tile {level}/{possible} or a later one is stored, and the journal ends before")
         if level:

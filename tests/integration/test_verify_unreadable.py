@@ -47,3 +47,16 @@ def test_a_value_that_cannot_be_read_is_a_fault_in_its_place(
     seen = {(fault.kind, fault.position) for fault in faults(**options)}
     assert UNREADABLE[statement] is None or (UNREADABLE[statement], 3) in seen
     assert "account_id" in options or (Kind.RUNNING_HASH, 9) in seen, "it hides no other"
+
+
+def test_a_tile_above_levels_that_have_none_is_found(stack: Servers) -> None:
+    long_history(300)
+    tamper(stack, "INSERT INTO tiles SELECT 7, 3, hashes, root FROM tiles")
+    (fault,) = faults()
+    assert (fault.kind, "tile 7/0 or a later one is stored" in fault.detail) == (Kind.TILE, True)
+
+
+def test_in_one_account_a_head_of_another_size_than_it_says_is_found(stack: Servers) -> None:
+    small_history()
+    tamper(stack, "UPDATE tree_heads SET tree_size = 1")
+    assert (Kind.HEAD, 1) in {(fault.kind, fault.position) for fault in faults(account_id="ann")}
