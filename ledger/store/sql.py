@@ -142,15 +142,16 @@ def insert_one_outbox(heads: int) -> str:
 
 @lru_cache(maxsize=256)
 def all_of(*inserts: str) -> Statement:
-    """Return one statement that carries out all the inserts, their parameters numbered through, and tells the time.
+    """Return one statement that carries out all the inserts, their parameters numbered through, then tells the time.
 
-    **Why** one reads the others: PostgreSQL carries out parts that nobody reads in an order of its own, the last first.
+    **Why** one reads the others: what nobody reads PostgreSQL carries out last, and in an order of its own.
     """
     number = count(1)
     numbered = [re.sub("%b", lambda _: f"${next(number)}", insert) for insert in inserts]
     parts = [f"part_{index} AS ({insert})" for index, insert in enumerate(sorted(numbered, key=_waits_for_others))]
     written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(parts) - 1))
-    text = f"WITH {', '.join(parts)} SELECT clock_timestamp()".replace(WRITTEN, written).encode()
+    clock = f"SELECT clock_timestamp() FROM (SELECT count(*) FROM part_{len(parts) - 1}) AS last_written"
+    text = f"WITH {', '.join(parts)} {clock}".replace(WRITTEN, written).encode()
     return Statement(b"append_" + sha256(text).hexdigest()[:16].encode(), text)
 
 

@@ -40,7 +40,7 @@ def test_a_clock_that_is_too_old_to_be_used_gives_way_to_one_that_was_told_by_a_
     memory.learn({"ann": Head(1)}, NOW)
     monkeypatch.setattr(time, "monotonic_ns", lambda: begun_ns + elapsed // timedelta(microseconds=1) * 1_000)
     assert memory.recall(["ann"]) is None
-    told_at = NOW + elapsed - timedelta(milliseconds=20)  # under load: told as it began, heard when it ended
+    told_at = NOW + elapsed - timedelta(milliseconds=20)  # under load: heard some time after it was told
     memory.learn({"ann": Head(2)}, told_at)
     recalled = memory.recall(["ann"])
     assert recalled is not None, "or nothing is recalled any more, just when there is much to do"
