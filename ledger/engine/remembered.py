@@ -48,9 +48,10 @@ class Remembered:
         """Remember what was just committed. `told_at`: the store's clock in that append."""
         now_ns = time.monotonic_ns()
         with self._lock:
-            # A long append told its time when it began: what was heard from a later one stays, while it may be used.
-            is_used_up = now_ns - self._told_ns > CLOCK_NS_MAX
-            if self._told_at is None or is_used_up or told_at > self._carried_on(self._told_at, now_ns):
+            # What was heard sooner after it was told is nearer to the store's clock and stays, for as long as it is
+            # used. Not longer, or a process whose answers have become slow would not be told the time again.
+            is_over = now_ns - self._told_ns > CLOCK_NS_MAX
+            if self._told_at is None or is_over or told_at > self._carried_on(self._told_at, now_ns):
                 self._told_at, self._told_ns = told_at, now_ns
             for id_, head in heads.items():
                 known = self._heads.get(id_)

@@ -27,7 +27,7 @@ import psycopg
 from psycopg import errors, pq
 from psycopg.adapt import Transformer
 
-from ledger.store import wire
+from ledger.store import prepared, wire
 from ledger.store.prepared import BINARY, TEXT, StoreConnection
 
 BEGIN, COMMIT = "BEGIN", "COMMIT"
@@ -73,7 +73,8 @@ class Round:
                     socket.register(connection.pgconn.socket, next(exchange))
                 except StopIteration as end:
                     return self._checked(connection, end.value)
-                socket.poll()  # without Python's lock
+                if not socket.poll(prepared.ANSWER_MS_MAX):  # without Python's lock
+                    raise _no_answer()
 
     async def run_in_loop(self, connection: StoreConnection) -> list[Any]:
         """Do the same in an event loop: its thread does other work until the server has answered.
@@ -144,15 +145,26 @@ async def _ready(socket: int, wanted: int) -> None:
         if not ready.done():
             ready.set_result(None)
 
+    def give_up() -> None:
+        if not ready.done():
+            ready.set_exception(_no_answer())
+
+    timer = loop.call_later(prepared.ANSWER_MS_MAX / 1_000, give_up)
     loop.add_reader(socket, wake)
     if wanted & select.POLLOUT:
         loop.add_writer(socket, wake)
     try:
         await ready
     finally:
+        timer.cancel()
         loop.remove_reader(socket)
         if wanted & select.POLLOUT:
             loop.remove_writer(socket)
+
+
+def _no_answer() -> psycopg.OperationalError:
+    """Of a server that is gone without a word: nothing else would end the wait, nor let the process stop."""
+    return psycopg.OperationalError(f"the server did not answer within {prepared.ANSWER_MS_MAX} ms")
 
 
 def rows(connection: psycopg.Connection[Any], result: Any) -> list[tuple[Any, ...]]:

@@ -142,7 +142,7 @@ def insert_one_outbox(heads: int) -> str:
 
 @lru_cache(maxsize=256)
 def all_of(*inserts: str) -> Statement:
-    """Return one statement that carries out all the inserts, their parameters numbered through, and tells the time.
+    """Return one statement that carries out all the inserts, their parameters numbered through, then tells the time.
 
     **Why** the last reads the others, where it asks the clock: PostgreSQL carries out parts that nobody reads in an
     order of its own, the last first. It is then the statement itself, which is cheaper than one part more.

@@ -21,6 +21,7 @@ from tests.ledger_world import NEXT_VERSION, new_account, scalar, submission, ta
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> None:
@@ -79,3 +80,18 @@ def test_a_call_that_is_always_too_late_is_told_so(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Busy, match="fewer commands in one call"):
         engine.execute([submission(Deposit(account_id, Decimal(1)))])
     assert table_sizes() == before
+
+
+def test_an_append_that_waited_tells_the_time_after_it_was_written_not_before() -> None:
+    account_id = new_account(0)
+    snapshot = event_store.read([account_id])
+    plan = Plan(snapshot, Sealer([], snapshot.heads, dry_run=True), atomic=False)
+    plan.add(submission(Deposit(account_id, Decimal(1))))
+    with dedicated_connection() as other, ThreadPoolExecutor(1) as thread:
+        with other.transaction(force_rollback=True):
+            other.execute(NEXT_VERSION, (account_id,))
+            appended = thread.submit(append, plan.rows, snapshot.now)
+            wait_for(lambda: bool(scalar(WAITING)), "an append that waits")
+            released_at = scalar("SELECT clock_timestamp()")
+        told_at = appended.result()
+    assert released_at < told_at <= scalar("SELECT clock_timestamp()"), "the next command's recorded_at follows from it"

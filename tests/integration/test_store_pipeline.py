@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from ledger.store import prepared
 from ledger.store.connection import connection
 from ledger.store.pipeline import Round, rows
 from ledger.store.prepared import StoreConnection
@@ -82,6 +83,18 @@ async def test_who_stops_waiting_leaves_no_answer_for_the_next(conn: StoreConnec
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert conn.closed
+
+
+@pytest.mark.parametrize("is_in_loop", [False, True])
+async def test_a_server_that_is_gone_without_a_word_is_not_waited_for_without_end(
+    conn: StoreConnection, monkeypatch: pytest.MonkeyPatch, is_in_loop: bool
+) -> None:
+    monkeypatch.setattr(prepared, "ANSWER_MS_MAX", 100)
+    round_ = Round()
+    round_.execute("SELECT pg_sleep(5)")
+    with pytest.raises(psycopg.OperationalError, match="did not answer within 100 ms"):
+        await round_.run_in_loop(conn) if is_in_loop else round_.run(conn)
     assert conn.closed
 
 
