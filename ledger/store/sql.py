@@ -100,7 +100,6 @@ ON CONFLICT (refusal_id) DO NOTHING
 RETURNING 1
 """
 
-
 # A lone command is a few rows: as scalars they cost the driver and the server half of what arrays cost (ADR 2).
 INSERT_FEW_EVENTS = """
 INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
@@ -192,26 +191,22 @@ FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::
 """
 
 # The journal's own columns after the event's: a row is a sequenced event.
-READ_JOURNAL = f"""
+_SEQUENCED = f"""
 SELECT {EVENT_COLUMNS}, j.position, j.command_id, j.command_index, j.command_size, j.running_hash
 FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
-WHERE j.position > %s AND j.position <= %s ORDER BY j.position
 """
+READ_JOURNAL = f"{_SEQUENCED} WHERE j.position > %s AND j.position <= %s ORDER BY j.position"
 READ_EVENTS_BY_KEY = f"""
 SELECT {EVENT_COLUMNS} FROM unnest(%b::text[], %b::bigint[]) AS wanted (aggregate_id, version)
 JOIN events AS e ON e.aggregate_id = wanted.aggregate_id AND e.version = wanted.version
 """
 
 # --- history: what people read -----------------------------------------------------------------------
-_SEQUENCED = f"""
-SELECT {EVENT_COLUMNS}, j.position, j.command_id, j.command_index, j.command_size, j.running_hash
-FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
-"""
 # Within an aggregate versions rise with positions, so each list is read along an index that ends in its order.
 READ_SEQUENCED = f"{_SEQUENCED} WHERE j.position > %(after)s ORDER BY j.position LIMIT %(limit)s"
-READ_SEQUENCED_OF_TYPE = f"""
-{_SEQUENCED} WHERE j.position > %(after)s AND j.event_type = %(event_type)s ORDER BY j.position LIMIT %(limit)s
-"""
+READ_SEQUENCED_OF_TYPE = (
+    f"{_SEQUENCED} WHERE j.position > %(after)s AND j.event_type = %(event_type)s ORDER BY j.position LIMIT %(limit)s"
+)
 READ_SEQUENCED_OF_AGGREGATE = f"""
 {_SEQUENCED} WHERE j.position > %(after)s AND j.aggregate_id = %(aggregate_id)s
     AND (%(event_type)s::text IS NULL OR j.event_type = %(event_type)s) ORDER BY j.version LIMIT %(limit)s
