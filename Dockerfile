@@ -13,4 +13,4 @@ COPY . .
 USER chronicle
 
 EXPOSE 8000
-CMD ["daphne", "--bind", "0.0.0.0", "--port", "8000", "chronicle.asgi:application"]
+CMD ["daphne", "--bind", "0.0.0.0", "--port", "8000", "--verbosity", "0", "chronicle.asgi:application"]

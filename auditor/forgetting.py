@@ -19,7 +19,8 @@ from ledger.domain.account import ERASED
 from ledger.models import Event
 from ledger.subjects.seal import PREFIX
 
-SEARCH, KEPT_FILTERS = "q", "_changelist_filters"
+# What people type names into: the lists' search; the text that the live page and statements are narrowed to.
+SEARCHES, KEPT_FILTERS = ("q", "text"), "_changelist_filters"
 # A shorter part of a name is in everybody's.
 PART_LENGTH_MIN = 3
 BATCH = 1_000
@@ -58,8 +59,10 @@ def _clear_names(name: str) -> int:
         if query != job.options["query"]:
             changed += Job.objects.filter(pk=job.pk).update(options={**job.options, "query": query})
     # A list's own filters travel along to the page of a row, encoded once more.
-    searches = AccessLogEntry.objects.filter(Q(path__contains="q=") | Q(path__contains="q%3D"))
-    for entry in searches.iterator(BATCH):
+    searched = Q()
+    for key in SEARCHES:
+        searched |= Q(path__contains=f"{key}=") | Q(path__contains=f"{key}%3D")
+    for entry in AccessLogEntry.objects.filter(searched).iterator(BATCH):
         address, mark, query = entry.path.partition("?")
         if (left := _without(query, name)) != query:
             changed += AccessLogEntry.objects.filter(pk=entry.pk).update(
@@ -78,6 +81,6 @@ def _without(query: str, name: str) -> str:
 def _cleared(key: str, value: str, name: str) -> str:
     if key == KEPT_FILTERS:
         return _without(value, name)
-    term = value.strip().casefold()
-    is_part = len(term) >= PART_LENGTH_MIN and (term in name.casefold() or name.casefold() in term)
-    return ERASED if key == SEARCH and is_part else value
+    term, whole = value.strip().casefold(), name.casefold()
+    is_part = len(term) >= PART_LENGTH_MIN and (whole in term or all(word in whole for word in term.split()))
+    return ERASED if key in SEARCHES and is_part else value

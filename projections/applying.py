@@ -36,7 +36,8 @@ def apply_batch(connection: Connection, checkpoints: Sequence[Checkpoint], batch
         try:
             _apply_all(connection, checkpoints, batch, lag)
         except parking.POISON as error:
-            log.warning("a batch cannot be applied, looking for the event", error=str(error), after=events[0].position)
+            words = parking.in_words(error)
+            log.warning("a batch cannot be applied, looking for the event", error=words, after=events[0].position)
             _apply_or_park(connection, checkpoints, events, lag)
     _move(checkpoints, events[-1])
 

@@ -52,7 +52,9 @@ def read_model_connection() -> Iterator[Connection]:
         parameters.pop(django_only, None)
     # Who it is, for pg_stat_activity.
     parameters["application_name"] = f"projections {os.getpid()}"
-    with Connection.connect(**parameters, autocommit=True, connect_timeout=CONNECT_S_MAX) as connection:
+    # psycopg prepares nothing of its own: see `ledger.store.connection`.
+    own = {"autocommit": True, "connect_timeout": CONNECT_S_MAX, "prepare_threshold": None}
+    with Connection.connect(**{**parameters, **own}) as connection:
         yield connection
 
 

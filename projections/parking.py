@@ -131,7 +131,7 @@ class _Sorting:
         for sequenced in command:
             if sequenced.position in causes:
                 self.blocked.setdefault(sequenced.event.aggregate_id, sequenced.position)
-        reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH_MAX]
+        reason = f"{type(error).__name__}: {in_words(error)}"[:REASON_LENGTH_MAX]
         log.error("alarm: event parked", projection=self.projection.name, positions=sorted(causes), error=reason)
         self._park(command, causes, reason)
 
@@ -156,3 +156,10 @@ class _Sorting:
         except POISON as error:
             return error
         return None
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error says, without the row that a database tells with it: that would outlive an erasure."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return error.diag.message_primary
+    return str(error)

@@ -18,7 +18,7 @@ NEXT_VERSION = """
 INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version, data, metadata, state,
                     recorded_at, effective_at, previous_hash, hash)
 SELECT gen_random_uuid(), aggregate_type, aggregate_id, version + 1, event_type, schema_version, data, metadata, state,
-       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s
+       recorded_at, effective_at, previous_hash, hash FROM events WHERE aggregate_id = %s ORDER BY version DESC LIMIT 1
 """
 
 

@@ -66,7 +66,7 @@ def pages(sample: Sample) -> dict[str, tuple[str, str, str]]:
     found = {
         "dashboard": (at("index"), "#totals .ledger-figure"),
         "live events": (at("live"), "#live-rows .ledger-row"),
-        "live events, by text": (at("live", text="invoice"), "#live-rows .ledger-row"),
+        "live events, by text": (at("live", text="bench"), "#live-rows .ledger-row"),
         "account": (at("projections_account_change", account), lines),
         "account of 120,000 events": (at("projections_account_change", long), lines),
         "its statement, by text": (

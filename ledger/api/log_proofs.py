@@ -6,6 +6,7 @@ head, so each stands on its own.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from ledger.store.connection import connection
 from ledger.store.recorded import canonical_bytes
 
 TLOG_PROOF = "tlog-proof"
-SIZE_MAX = 2**63 - 1
+SIZE, SIZE_MAX = re.compile(r"[0-9]{1,19}"), 2**63 - 1
 _PARAMETERS = [
     query("tree_size", int, "prove it under the head of this size; under the last one when absent"),
     query("form", {"type": "string", "enum": [TLOG_PROOF]}, "a C2SP tlog-proof file instead of JSON"),
@@ -79,6 +80,6 @@ def _size(request: Request, name: str) -> int | None:
     text: Any = request.query_params.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) <= SIZE_MAX):
+    if not (SIZE.fullmatch(text) and 0 < int(text) <= SIZE_MAX):
         raise InvalidTreeSize(f"{name} is a whole number of at least 1", field=name)
     return int(text)

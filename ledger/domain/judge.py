@@ -156,5 +156,21 @@ def judge(command_type: str, events: Sequence[Recorded], state: States, command_
     return None
 
 
+def at_odds(tellings: Sequence[tuple[object, object, Any]]) -> str | None:
+    """Return how the events of one command differ in what they share, or None.
+
+    `tellings`: of each event recorded_at, effective_at and metadata. **Why** they are one act: books cut between two
+    of its sides would not balance, and `judge` is told the instants of the first.
+    """
+    for number, name in enumerate(("recorded_at", "effective_at")):
+        if any(telling[number] != tellings[0][number] for telling in tellings):
+            return f"its events differ in {name}"
+    try:
+        metadata = [{**metadata, "command_index": None} for _, _, metadata in tellings]
+    except TypeError:
+        return "its metadata are none"
+    return "its events differ in their metadata" if any(each != metadata[0] for each in metadata) else None
+
+
 def _words(facts: Facts) -> str:
     return ", ".join(f"{fact.event} on {fact.id}" for fact in facts)

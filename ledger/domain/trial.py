@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.domain.aggregates import BY_TYPE, State
 from ledger.domain.events import REVERSAL, from_data
-from ledger.domain.judge import Recorded, judge
+from ledger.domain.judge import Recorded, at_odds, judge
 from ledger.domain.original import Original, original_of
 
 Json = dict[str, Any]
@@ -73,6 +73,8 @@ def _judged(command_id: str, parts: list[Json], before: dict[Key, State | None],
         stored = ("event_id", "aggregate_id", "event_type", "data", "schema_version")
         return original_of(id_, ([event[name] for name in stored] for event in commands[id_]))
 
+    if different := at_odds([(part["recorded_at"], part["effective_at"], part["metadata"]) for part in parts]):
+        return different
     states: dict[str, State | None] = {}
     for part in parts:
         states.setdefault(part["aggregate_id"], before[_key(part)])

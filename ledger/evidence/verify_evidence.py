@@ -276,7 +276,9 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     succession = json.loads(files[SUCCESSION]) if SUCCESSION in files else None
     keys = Keys(vkey or files[KEY].decode(), succession)
     head, last = open_head(files[CHECKPOINT].decode(), keys, succession)
-    title, *lines = keys.open(files[MANIFEST].decode(), last.size).rstrip("\n").split("\n")
+    manifest = files[MANIFEST].decode()
+    require(manifest.rpartition("\n\n")[2].count("\n") == 1, "the manifest has a signature line that is not its own")
+    title, *lines = keys.open(manifest, last.size).rstrip("\n").split("\n")
     require(title == f"{keys.name} evidence", "the manifest is of another log")
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
     require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")

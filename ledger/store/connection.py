@@ -54,7 +54,9 @@ def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
     for django_only in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "isolation_level"):
         parameters.pop(django_only, None)
     parameters.pop("client_encoding", None)
-    return {**parameters, "connect_timeout": CONNECT_S_MAX}
+    # None: psycopg prepares nothing of its own. After a DROP, an ALTER or a ROLLBACK it would deallocate all that is
+    # prepared on the connection, and ours with it.
+    return {**parameters, "connect_timeout": CONNECT_S_MAX, "prepare_threshold": None}
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:

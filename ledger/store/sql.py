@@ -144,14 +144,18 @@ def insert_one_outbox(heads: int) -> str:
 def all_of(*inserts: str) -> Statement:
     """Return one statement that carries out all the inserts, their parameters numbered through, then tells the time.
 
-    **Why** one reads the others: what nobody reads PostgreSQL carries out last, and in an order of its own.
+    **Why** the last reads the others, where it asks the clock: PostgreSQL carries out parts that nobody reads in an
+    order of its own, the last first. It is then the statement itself, which is cheaper than one part more.
     """
     number = count(1)
     numbered = [re.sub("%b", lambda _: f"${next(number)}", insert) for insert in inserts]
-    parts = [f"part_{index} AS ({insert})" for index, insert in enumerate(sorted(numbered, key=_waits_for_others))]
-    written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(parts) - 1))
-    clock = f"SELECT clock_timestamp() FROM (SELECT count(*) FROM part_{len(parts) - 1}) AS last_written"
-    text = f"WITH {', '.join(parts)} {clock}".replace(WRITTEN, written).encode()
+    *others, last = sorted(numbered, key=_waits_for_others)
+    if not _waits_for_others(last):
+        others, last = [*others, last], TELL_THE_TIME
+    written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(others)))
+    parts = ", ".join(f"part_{index} AS ({insert})" for index, insert in enumerate(others))
+    last = last.replace(WRITTEN, written).replace("RETURNING 1", "RETURNING clock_timestamp()")
+    text = f"WITH {parts} {last}".encode()
     return Statement(b"append_" + sha256(text).hexdigest()[:16].encode(), text)
 
 
@@ -159,7 +163,7 @@ def _waits_for_others(insert: str) -> bool:
     return WRITTEN in insert
 
 
-NOW = "SELECT clock_timestamp()"
+NOW = TELL_THE_TIME = "SELECT clock_timestamp()"
 # The last word before the COMMIT of a transaction in pieces: it divides by zero, and so undoes it, past the deadline.
 NOW_UNLESS_LATE = Statement(
     b"now_unless_late",

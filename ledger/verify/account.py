@@ -29,7 +29,10 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
     if stored is not None:
         try:
             head = trust.open(stored.note)
+            if head.size != stored.tree_size:
+                raise InvalidNote(f"stored as the head of size {stored.tree_size}, signed for size {head.size}")
         except InvalidNote as error:
+            head = None
             findings.add([Fault(Kind.HEAD, str(error), stored.tree_size)])
     prover = Prover(conn, stored) if stored and head else None
     findings.add(whole.check_unrecorded(conn, account_id))

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from orjson import loads
+from orjson import JSONDecodeError, loads
 
 from ledger.store.connection import translated
 from ledger.store.hashing import NO_HASH
 from ledger.store.tree import Connection
+from ledger.verify.unreadable import read_json
 
 # Rows held at once: 2 MB or so. Few enough that the database looks each event up by its key, whatever the
 # length of the log; from some 4,000 on PostgreSQL reads the whole table for every batch.
@@ -31,6 +32,7 @@ SELECT j.position, j.command_id::text, j.command_index, j.command_size, j.event_
 FROM journal AS j LEFT JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
 """
 _BY_POSITION = f"{_ROWS} WHERE j.position > %s AND j.position <= %s ORDER BY j.position"
+_NEXT = "SELECT min(position) FROM journal WHERE position > %s"
 _OF_ACCOUNT = f"{_ROWS} WHERE j.aggregate_id = %s AND j.version > %s ORDER BY j.version LIMIT {BATCH}"
 
 
@@ -87,12 +89,21 @@ def seed(conn: Connection, position: int) -> Seed:
 
 def by_position(conn: Connection, after: int, up_to: int) -> Iterator[list[Row]]:
     """Yield the journal's rows from position `after` + 1 to `up_to`, with whatever is missing left out."""
-    for start in range(after, up_to, BATCH):
+    start: int | None = after
+    while start is not None and start < up_to:
+        end = min(start + BATCH, up_to)
         with translated():
-            batch = conn.execute(
-                _BY_POSITION, (start, min(start + BATCH, up_to)), binary=True, prepare=False
-            ).fetchall()
+            batch = conn.execute(_BY_POSITION, (start, end), binary=True, prepare=False).fetchall()
         yield [_read(*columns) for columns in batch]
+        # A hole is passed over in one step: a row put at position 10^15 would be waited for for ever.
+        start = end if batch else row_before_next(conn, end)
+
+
+def row_before_next(conn: Connection, position: int) -> int | None:
+    """Return the position before that of the next row after one; None where there is none."""
+    with translated():
+        row = conn.execute(_NEXT, (position,)).fetchone()
+    return row[0] - 1 if row and row[0] is not None else None
 
 
 def of_account(conn: Connection, account_id: str) -> Iterator[list[Row]]:
@@ -112,4 +123,8 @@ def _read(*columns: Any) -> Row:
     data, metadata, state = columns[15:18]
     if data is None:
         return Row._make(columns)
-    return Row._make((*columns[:15], *loads(f"[{data},{metadata},{state}]"), *columns[18:]))
+    try:
+        values = loads(f"[{data},{metadata},{state}]")
+    except JSONDecodeError:
+        values = [read_json(text) for text in (data, metadata, state)]
+    return Row._make((*columns[:15], *values, *columns[18:]))

@@ -22,7 +22,7 @@ from ledger.store import tree, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
-from ledger.verify import whole
+from ledger.verify import rows, unreadable, whole
 from ledger.verify.account import verify_account
 from ledger.verify.against import check_against
 from ledger.verify.chains import Chains
@@ -49,6 +49,7 @@ class Request:
     against: tuple[tuple[str, str], ...] = ()
     semantic: bool = False
     processes: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    reads_anything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,11 @@ class Extent:
 
 
 @contextmanager
-def unhurried_connection() -> Iterator[tree.Connection]:
+def unhurried_connection(*, reads_anything: bool = False) -> Iterator[tree.Connection]:
     """Yield a connection whose statements may take as long as the log is long."""
     with dedicated_connection() as conn:
+        if reads_anything:
+            unreadable.read_anything(conn)
         conn.execute("SET statement_timeout = 0")
         yield conn
 
@@ -74,8 +77,15 @@ def extent_of(conn: tree.Connection) -> Extent:
 
 def verify(request: Request, progress: Progress = lambda count: None) -> Findings:
     """Verify what is asked and return what was seen."""
+    try:
+        return _verify(request, progress)
+    except unreadable.ERRORS:
+        return _verify(replace(request, reads_anything=True), progress)
+
+
+def _verify(request: Request, progress: Progress) -> Findings:
     findings = Findings()
-    with unhurried_connection() as conn:
+    with unhurried_connection(reads_anything=request.reads_anything) as conn:
         extent = extent_of(conn)
         trust, faults = follow_keys(conn, request.trust)
         findings.add(faults)
@@ -98,20 +108,25 @@ def verify(request: Request, progress: Progress = lambda count: None) -> Finding
     return findings
 
 
-def _segments(request: Request, extent: Extent) -> Iterator[Segment]:
-    first = (request.from_position - 1) // TILE_WIDTH * TILE_WIDTH
+def _segments(conn: tree.Connection, request: Request, extent: Extent) -> Iterator[Segment]:
+    """Yield the segments that hold a row, and the last one; what is missing between two the later one reports."""
+    after = (request.from_position - 1) // TILE_WIDTH * TILE_WIDTH
     # A head beyond the journal is looked at too: it shows what is missing.
     end = max(extent.size, extent.covered)
-    for after in range(first, end, SEGMENT_POSITIONS):
-        up_to = min(after + SEGMENT_POSITIONS, end)
+    while after < end:
+        next_row = rows.row_before_next(conn, after)
+        if next_row is not None and next_row >= after + SEGMENT_POSITIONS:
+            after = next_row // TILE_WIDTH * TILE_WIDTH
+        up_to = end if next_row is None else min(after + SEGMENT_POSITIONS, end)
         yield Segment(after, up_to, extent.covered, up_to == end, request.trust, request.semantic)
+        after = up_to
 
 
 def _segments_verified(
     conn: tree.Connection, request: Request, extent: Extent, meanwhile: Callable[[], None]
 ) -> Iterator[Findings]:
     """Yield what was found in each segment, in any order. `meanwhile`: what the caller does while others work."""
-    segments = list(_segments(request, extent))
+    segments = list(_segments(conn, request, extent))
     processes = min(request.processes, len(segments))
     if processes <= 1:
         meanwhile()
@@ -119,10 +134,11 @@ def _segments_verified(
         for segment in segments:
             yield verify_segment(conn, segment, chains)
         return
+    initargs = (request.reads_anything,)
     with ExitStack() as stack:
         shares, waiting = [], dict[Future[Findings], Share]()
         for number in range(processes):
-            executor = stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _start_worker))
+            executor = stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), _start_worker, initargs))
             first, last = (len(segments) * n // processes for n in (number, number + 1))
             shares.append((executor, iter(segments[first:last])))
         for share in shares * SEGMENTS_WAITING:
@@ -143,11 +159,11 @@ def _submit_next(share: Share, waiting: dict[Future[Findings], Share]) -> None:
 _worker: dict[str, Any] = {}
 
 
-def _start_worker() -> None:
+def _start_worker(reads_anything: bool) -> None:
     gc.disable()  # rows make no cycles, and looking for some among them costs a tenth of the time
     django.setup()
     resources = ExitStack()
-    connection = resources.enter_context(unhurried_connection())
+    connection = resources.enter_context(unhurried_connection(reads_anything=reads_anything))
     _worker.update(resources=resources, connection=connection, chains=Chains(connection))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ledger.domain.aggregates import State
 from ledger.domain.instants import format_instant
-from ledger.domain.judge import Recorded, judge
+from ledger.domain.judge import Recorded, at_odds, judge
 from ledger.domain.original import Original
 from ledger.store import originals
 from ledger.store.recorded import event_id_of
@@ -43,6 +43,8 @@ class CommandCheck:
 
     def _judge(self) -> str | None:
         first = self._rows[0]
+        if different := at_odds([(row.recorded_at, row.effective_at, row.metadata) for row in self._rows]):
+            return different
         events = [Recorded(row.aggregate_id, row.event_type, row.schema_version, row.data) for row in self._rows]
         return judge(str(first.metadata.get("command_type")), events, self._state, first.command_id,
                      format_instant(first.effective_at), format_instant(first.recorded_at),

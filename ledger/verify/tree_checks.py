@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from ledger.store import sql
 from ledger.store.connection import translated
@@ -16,7 +17,10 @@ from ledger.verify.event_checks import NONE
 from ledger.verify.faults import Fault, Kind, short
 from ledger.verify.rows import Row
 
+# Of a level: for a head or a row that was put at position 10^15 millions would have to be there.
+MISSING_NAMED_MAX = 10
 _TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s"
+_INDICES = "SELECT tile_index FROM tiles WHERE level = %s AND tile_index < %s ORDER BY tile_index"
 _HEADS = "SELECT tree_size, note FROM tree_heads WHERE tree_size > %s AND tree_size <= %s"
 
 
@@ -117,13 +121,26 @@ def _explain_tile(index: int, stored: bytes, root: bytes, rows: Sequence[Row]) -
 def check_upper_tiles(conn: Connection, covered: int, journal_size: int) -> Iterator[Fault]:
     """Yield the faults of the tiles above level 0, and of tiles at any level that the journal is too short for."""
     level = 0
-    while (possible := journal_size >> (TILE_HEIGHT * (level + 1))) or _is_stored(conn, level, 0):
+    with translated():
+        ((highest,),) = conn.execute("SELECT coalesce(max(level), 0) FROM tiles").fetchall()
+    while (possible := journal_size >> (TILE_HEIGHT * (level + 1))) or level <= highest:
         if _is_stored(conn, level, possible):
             yield Fault(Kind.TILE, f"tile {level}/{possible} or a later one is stored, and the journal ends before")
-        required = covered >> (TILE_HEIGHT * (level + 1))
-        for index in range(possible if level else 0):
-            yield from _check_upper_tile(conn, level, index, is_required=index < required)
+        if level:
+            stored = _stored(conn, level, possible)
+            for index in stored:
+                yield from _check_upper_tile(conn, level, index)
+            missing = (index for index in range(covered >> (TILE_HEIGHT * (level + 1))) if index not in stored)
+            for index in islice(missing, MISSING_NAMED_MAX):
+                yield Fault(Kind.TILE, f"tile {level}/{index} is missing", (index << (TILE_HEIGHT * (level + 1))) + 1)
         level += 1
+
+
+def _stored(conn: Connection, level: int, up_to: int) -> dict[int, None]:
+    """Return the indices of the tiles of a level, in order."""
+    with translated():
+        found = conn.execute(_INDICES, (level, up_to)).fetchall()
+    return dict.fromkeys(index for (index,) in found)
 
 
 def _is_stored(conn: Connection, level: int, from_index: int) -> bool:
@@ -132,7 +149,7 @@ def _is_stored(conn: Connection, level: int, from_index: int) -> bool:
         return found.fetchone() is not None
 
 
-def _check_upper_tile(conn: Connection, level: int, index: int, *, is_required: bool) -> Iterator[Fault]:
+def _check_upper_tile(conn: Connection, level: int, index: int) -> Iterator[Fault]:
     first = index << (TILE_HEIGHT * (level + 1))
     with translated():
         row = conn.execute(_TILES, (level, index, index + 1), binary=True).fetchone()
@@ -141,9 +158,7 @@ def _check_upper_tile(conn: Connection, level: int, index: int, *, is_required: 
         )
         roots: Sequence[bytes] = [root for (root,) in below]
     if row is None:
-        if is_required:
-            yield Fault(Kind.TILE, f"tile {level}/{index} is missing", first + 1)
-        return
+        return  # it is gone since: what is missing is reported next time
     for offset, (stored, computed) in enumerate(zip(split_hashes(row[1]), roots, strict=False)):
         if stored != computed:
             position = first + (offset << (TILE_HEIGHT * level)) + 1

@@ -171,3 +171,12 @@ def test_the_image_is_made_of_what_is_there() -> None:
         assert (REPOSITORY / source).exists()
     assert {".git", ".venv", ".chronicle", ".env", "tests"} <= set(ignored)
     assert "USER chronicle" in dockerfile
+
+
+def test_the_web_server_logs_no_addresses() -> None:
+    """They hold the names that people search for, and no erasure reaches a container's log."""
+    commands = [" ".join(words(s["command"])) for s in APPLICATION.values() if "daphne" in s.get("command", ())]
+    (image,) = [line for line in (REPOSITORY / "Dockerfile").read_text().splitlines() if line.startswith("CMD")]
+    assert commands
+    for command in (*commands, image.replace('"', "").replace(",", "")):
+        assert "--verbosity 0" in command

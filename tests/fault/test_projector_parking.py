@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from ledger.domain.commands import Deposit
+from ledger.domain.commands import CreateAccount, Deposit
 from ledger.store import journal
 from projections import accounts, activity, money, postings, transactions
 from projections.money import MOVES_MONEY
@@ -109,6 +109,24 @@ def test_an_event_type_that_nobody_entered_is_parked_not_passed_over(monkeypatch
         assert {position for position, _ in causes} <= withdrawals
         assert all("MoneyWithdrawn has no entry" in reason for _, reason in causes)
     assert money.MOVES_MONEY is MOVES_MONEY
+    assert call("retry_parked") == 0
+    assert_read_model_is_right()
+
+
+def test_what_a_parked_event_says_is_not_why_it_is_parked(capsys: pytest.CaptureFixture[str]) -> None:
+    change_read_model("ALTER TABLE accounts ADD CONSTRAINT no_ann CHECK (owner_name NOT LIKE 'Ann%')")
+    submit(CreateAccount("ann", "Annabella", "USD"))
+    order_everything()
+    try:
+        with projector():
+            wait_until_applied()
+            assert [cause for _, _, cause in parked("accounts")] == [True]
+            ((reason,),) = read_model("SELECT reason FROM parked_events WHERE projection = 'accounts'")
+            assert "no_ann" in reason
+            # The database tells the whole row, and neither a log nor this table would forget it.
+            assert "Annabella" not in reason + "".join(capsys.readouterr())
+    finally:
+        change_read_model("ALTER TABLE accounts DROP CONSTRAINT no_ann")
     assert call("retry_parked") == 0
     assert_read_model_is_right()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -169,6 +171,17 @@ def test_the_same_key_with_another_request_is_a_conflict() -> None:
     accepted(Deposit(account_id, Decimal(1)), idempotency_key=key)
     assert rejected(Deposit(account_id, Decimal(2)), idempotency_key=key).error.code == "idempotency_key_reused"
     accepted(Deposit(account_id, Decimal(2)), idempotency_key=key, actor="somebody else")
+
+
+@pytest.mark.parametrize(
+    "about", [{"expected_version": 1}, {"effective_at": datetime(2026, 1, 31, tzinfo=UTC)}], ids=str
+)
+def test_what_surrounds_a_command_belongs_to_the_request_of_a_key(about: dict[str, Any]) -> None:
+    account_id, key = new_account(0), uuid4().hex
+    accepted(Deposit(account_id, Decimal(1)), idempotency_key=key)
+    assert (
+        rejected(Deposit(account_id, Decimal(1)), idempotency_key=key, **about).error.code == "idempotency_key_reused"
+    )
 
 
 def test_the_same_key_twice_in_one_call_takes_effect_once() -> None:

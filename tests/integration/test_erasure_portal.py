@@ -105,14 +105,19 @@ def test_what_the_portal_kept_in_plain_is_cleared_and_nothing_else(stack: Server
     paths = {
         "/a/?q=annabella&page=2": "/a/?q=%5Berased%5D&page=2",
         "/a/?_changelist_filters=q%3DAnnab": "/a/?_changelist_filters=q%3D%255Berased%255D",
+        "/ws/events?aggregate_id=ann&text=Annabella": "/ws/events?aggregate_id=ann&text=%5Berased%5D",
+        "/a/?_changelist_filters=text%3DAnnab": "/a/?_changelist_filters=text%3D%255Berased%255D",
+        "/a/?q=bella++Anna": "/a/?q=%5Berased%5D",
         "/a/?q=Bobby": "/a/?q=Bobby",
+        "/a/?text=Anna+Bobby": "/a/?text=Anna+Bobby",
         "/a/?q=an": "/a/?q=an",
         "/a/?account_id=ann": "/a/?account_id=ann",
     }
     entries = [AccessLogEntry.objects.create(path=path, **look) for path in paths]
-    asked = signed_in(Role.AUDITOR).post("/admin/exports/new/?list=projections.account&q=Annabella", {"format": "csv"})
-    assert asked.status_code == 302
-    assert forget(["ann"], ["Annabella"]) == 5
+    for narrowed in ("list=projections.account&q=Annabella", "list=live&text=Annabella"):
+        asked = signed_in(Role.AUDITOR).post(f"/admin/exports/new/?{narrowed}", {"format": "csv"})
+        assert asked.status_code == 302
+    assert forget(["ann"], ["Annabella"]) == 9
     assert found_in(stack.postgres.url("portal"), ("Annold", "Annabella", "annabella", "Annab")) == {}
     assert [AccessLogEntry.objects.get(pk=entry.pk).path for entry in entries] == list(paths.values())
     assert list(others.changes.values_list("note", flat=True)) == ["Bobold"]

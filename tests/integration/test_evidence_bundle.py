@@ -103,6 +103,18 @@ def test_no_file_of_a_bundle_can_be_changed_left_out_or_added(tmp_path: Path) ->
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize("spelt", ["{line}", "— {name} AAAAAAAA\n", "— somebody AAAAAAAA\n"])
+def test_no_line_can_be_added_to_what_signs_a_bundle(tmp_path: Path, spelt: str) -> None:
+    small_history()
+    bundle = export(tmp_path, "--account", "bob")
+    with zipfile.ZipFile(bundle) as archive:
+        manifest = archive.read("MANIFEST")
+    line = manifest.decode().rpartition("\n\n")[2]
+    added = spelt.format(line=line, name=settings.LOG_ORIGIN).encode()
+    done = check_unchanged_verifier(rewritten(bundle, {"MANIFEST": manifest + added}), "--key", key())
+    assert (done.returncode, "BROKEN" in done.stdout) == (1, True), done.stdout + done.stderr
+
+
 def check_unchanged_verifier(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The receiver has a verifier of their own, whatever became of the one in the bundle."""
     script = str(settings.BASE_DIR / "ledger" / "evidence" / "verify_evidence.py")

@@ -205,6 +205,8 @@ def test_a_later_head_is_proven_to_continue_an_earlier_one(public: Client) -> No
     assert public.get("/log/consistency?first=300&second=10").json()["code"] == "wrong_order"
     assert public.get("/log/consistency?first=11").json()["code"] == "no_tree_head"
     assert public.get("/log/consistency").json()["code"] == "invalid_tree_size"
+    for far in ("0" * 19 + "19", "0" * 19 + "1" * 5_000, str(2**63)):
+        assert public.get(f"/log/consistency?first={far}").json()["code"] == "invalid_tree_size"
 
 
 def test_the_key_is_offered_as_a_vkey(public: Client) -> None:

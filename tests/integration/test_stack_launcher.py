@@ -146,7 +146,7 @@ def test_servers_that_are_given_are_not_brought_along(folder: Folder, stack: Ser
     given = {name: value for name, value in stack.environment().items() if name.endswith("_URL")}
     with folder.start(**given) as launched:
         launched.wait_until_ready()
-        assert set(folder.running()) == {"relay", "projector", "sagas", "holds", "web"}
+        assert set(folder.running()) == {"keys", "relay", "projector", "sagas", "holds", "web"}
         assert not (folder.path / "postgres").exists()
         assert launched.stop() == 0
         assert_stopped(launched)

@@ -13,9 +13,11 @@ import pytest
 from psycopg import errors
 
 from ledger.store import prepared
+from ledger.store.connection import connection
 from ledger.store.pipeline import Round, rows
 from ledger.store.prepared import StoreConnection
 from projections.connection import read_model_connection
+from tests.ledger_world import deposit, new_account
 
 ARRAYS = """SELECT * FROM unnest(%b::text[], %b::timestamptz[], %b::uuid[], %b::bytea[], %b::bigint[], %b::int[],
                                  %b::bool[], %b::date[], %b::numeric[])"""
@@ -106,3 +108,27 @@ async def test_the_event_loop_goes_on_while_the_server_works(conn: StoreConnecti
         turns += 1
     assert turns > 100
     assert rows(conn, (await waiting)[0])[0][1] == 1
+
+
+def test_what_is_prepared_outlives_what_psycopg_would_deallocate(conn: StoreConnection) -> None:
+    assert ask(conn, "SELECT %s::int", 1) == [(1,)]
+    for _ in range(10):  # psycopg would prepare it by now
+        conn.execute("SELECT %s::int", (1,)).fetchall()
+    with conn.transaction(force_rollback=True):
+        conn.execute("CREATE TABLE for_a_moment (a int)")
+        conn.execute("DROP TABLE for_a_moment")
+    conn.execute("SELECT 1")
+    assert ask(conn, "SELECT %s::int", 1) == [(1,)]
+
+
+def test_an_append_outlives_a_rollback_on_its_connection(database: None) -> None:
+    account_id = new_account()
+    with connection() as borrowed:
+        for _ in range(10):
+            borrowed.execute("SELECT %s::int", (1,)).fetchall()
+        with borrowed.transaction(force_rollback=True):
+            borrowed.execute("SELECT 1")
+        borrowed.execute("SELECT 1")
+        row = borrowed.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+        assert row == (len(borrowed.prepared),), "the connection knows what the server has"
+    assert deposit(account_id)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
+from django.core.management import call_command
 
 from ledger.domain.commands import CreateAccount, Deposit
 from ledger.drill.forgery import Forgery
+from ledger.evidence import verify_evidence
 from ledger.store import log_key, tree_heads
 from ledger.store.connection import connection
 from ledger.store.signed_note import Signer
@@ -238,3 +240,33 @@ def test_what_this_machine_signed_last_is_checked_without_being_asked(stack: Ser
     done = verify_command()
     assert done.returncode == 1
     assert "rewritten" in done.stdout
+
+
+# The transfer of `small_history` is ann's version 5 and bob's version 2; each change is to bob's side alone.
+@pytest.mark.parametrize(
+    "change",
+    [
+        "effective_at = effective_at - interval '1 microsecond'",
+        "recorded_at = recorded_at + interval '1 microsecond', effective_at = effective_at + interval '1 microsecond'",
+        "metadata = jsonb_set(metadata, '{actor}', '\"mallory\"')",
+    ],
+)
+def test_sides_of_a_transfer_that_tell_it_differently_are_found_by_the_rules(
+    forgery: Forgery, stack: Servers, tmp_path: Path, change: str
+) -> None:
+    small_history()
+    submit(CreateAccount("later", "Later", "USD"))  # so that recorded_at has room
+    assert tamper(stack, f"UPDATE events SET {change} WHERE aggregate_id = 'bob' AND version = 2") == 1
+    forgery.rehash_from("bob", 2)
+    forgery.resign(log_key.load_signer())
+    assert {fault.kind for fault in faults(semantic=True)} == {Kind.ILLEGAL}
+    bundle = tmp_path / "evidence.zip"
+    call_command("export_evidence", "--period", "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z", "--output", str(bundle))
+    with pytest.raises(verify_evidence.Broken, match="would have been refused"):
+        verify_evidence.check_bundle(bundle, log_key.load_signer().verifier.vkey, rules=True)
+
+
+def test_metadata_that_are_none_are_found_by_the_rules_too(forgery: Forgery, stack: Servers) -> None:
+    small_history()
+    tamper(stack, "UPDATE events SET metadata = '[]' WHERE aggregate_id = 'ann' AND version = 3")
+    assert {Kind.HASH, Kind.JOURNAL_DIFFERS, Kind.ILLEGAL} <= {fault.kind for fault in faults(semantic=True)}

@@ -17,10 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.store import log_key, tree_heads
-from ledger.store.connection import dedicated_connection
 from ledger.store.signed_note import InvalidNote, Verifier
 from ledger.store.succession import Trust
-from ledger.verify.run import Request, extent_of, verify
+from ledger.verify.run import Request, extent_of, unhurried_connection, verify
 from ledger.verify.segment import Findings
 
 
@@ -41,7 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
         started_at = time.monotonic()
-        with dedicated_connection() as conn:
+        with unhurried_connection(reads_anything=True) as conn:
             extent = extent_of(conn)
         console = Console(stderr=True)
         columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
