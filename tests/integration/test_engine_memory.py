@@ -136,12 +136,14 @@ def test_a_store_that_was_set_back_gets_no_version_that_follows_none(
     for amount in (2, 3):
         deposit(ann, amount)
     reads.clear()
-    tamper(stack, "DELETE FROM events WHERE aggregate_id = %s AND version >= 2", ann)
+    tamper(stack, "DELETE FROM events WHERE aggregate_id = %s AND version >= 3", ann)
+    # As in a backup of that time; two commands for one version would fail the relay of whoever comes next.
+    tamper(stack, "DELETE FROM outbox WHERE command_id NOT IN (SELECT (metadata->>'command_id')::uuid FROM events)")
     ids = [ann, *(others[number % 2] for number in range(neighbours))]
     outcomes = execute([submission(Deposit(id_, Decimal(1))) for id_ in ids])
     assert all(isinstance(outcome, Accepted) for outcome in outcomes)
     assert reads == [sorted(set(ids))], "the append on what was remembered failed"
-    assert [version for version, _, _ in history(ann)] == [1, 2]
+    assert [version for version, _, _ in history(ann)] == [1, 2, 3]
 
 
 def test_a_key_that_was_used_is_answered_as_before_without_having_been_looked_up(reads: Reads) -> None:
