@@ -82,7 +82,7 @@ def pages(sample: Sample) -> dict[str, tuple[str, str, str]]:
         "integrity": (at("integrity"), "#head-note"),
         "proof of an event": (at("integrity-event", event=sample.event_id), "[aria-labelledby=path-title] code"),
         "findings": (at(f"auditor_finding_{changelist}"), "#changelist"),
-        "exports": (at("exports"), "[aria-labelledby=own-title]"),
+        "exports": (at("exports"), "[aria-labelledby=history-title]"),
         "access log": (at(f"auditor_accesslogentry_{changelist}"), ROW),
         "journal": (at(f"ledger_journalentry_{changelist}"), ROW),
         "journal, from the middle": (at(f"ledger_journalentry_{changelist}", after=sample.middle), ROW),
@@ -131,13 +131,19 @@ def signed_in(running: Any, url: str, cookie: str) -> Any:
 
 def open_pages(running: Any, url: str, cookies: dict[str, str], sample: Sample) -> Iterable[Figure]:
     """Open every page in an empty browser, then again and again as somebody who works in the portal does."""
+    from playwright.sync_api import TimeoutError as NeverShown
+
     first_looks: list[float] = []
     for name, (address, content, who) in pages(sample).items():
         context = signed_in(running, url, cookies[who])
         context.add_init_script(f"({WATCH})({json.dumps({address: content})})")
         page = context.new_page()
-        looks = [_look(page, address) for _ in range(1 + LOOKS)]
-        context.close()
+        try:
+            looks = [_look(page, address) for _ in range(1 + LOOKS)]
+        except NeverShown as error:
+            raise RuntimeError(f"{name} ({address}) never showed {content}") from error
+        finally:
+            context.close()
         first_looks.append(looks[0]["useful"])
         useful = summary([look["useful"] for look in looks[1:]])
         yield Figure(f"{name}: first useful paint", "ms", PAINT_MS_MAX, useful, lower_is_better=True)
