@@ -24,15 +24,14 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import errors, pq
+from psycopg import pq
 from psycopg.adapt import Transformer
 
 from ledger.store import prepared, wire
-from ledger.store.prepared import BINARY, TEXT, StoreConnection
+from ledger.store.prepared import BINARY, TEXT, StoreConnection, checked
 
 BEGIN, COMMIT = "BEGIN", "COMMIT"
 UNPREPARED = (BEGIN, COMMIT)  # there is nothing to plan
-_OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 # An array of a type that is named (`%b::text[]`), or a scalar whose type follows from where it stands.
 _PARAMETER = re.compile(r"%b::(\w+)\[\]|%s")
 
@@ -129,11 +128,11 @@ class Round:
         results, remaining = [], iter(answers)
         for statement, _ in self._calls:
             if statement.name in self._prepares:
-                _check(next(remaining))
+                checked(connection.pgconn, next(remaining))
                 # As they succeed: a statement prepared in a round that fails later is there all the same.
                 connection.prepared.add(statement.name)
                 self._prepares.remove(statement.name)
-            results.append(_check(next(remaining)))
+            results.append(checked(connection.pgconn, next(remaining)))
         return results
 
 
@@ -189,12 +188,6 @@ def compiled(query: str) -> Compiled:
     text = _PARAMETER.sub(numbered, query).encode()
     name = b"" if query in UNPREPARED else b"round_" + sha256(text).hexdigest()[:16].encode()
     return Compiled(name, text, tuple(packers), tuple(formats))
-
-
-def _check(result: Any) -> Any:
-    if result.status not in _OK:
-        raise errors.error_from_result(result)
-    return result
 
 
 def _scalar(value: Any) -> bytes:

@@ -42,9 +42,9 @@ def run(connection: StoreConnection, statement: Statement, values: Sequence[byte
     """Return the result of a statement, in text format. Raises: the psycopg error of its SQLSTATE."""
     pgconn = connection.pgconn
     if statement.name not in connection.prepared:
-        _checked(pgconn, pgconn.prepare(statement.name, statement.text))
+        checked(pgconn, pgconn.prepare(statement.name, statement.text))
         connection.prepared.add(statement.name)
-    return _checked(pgconn, pgconn.exec_prepared(statement.name, values, formats))
+    return checked(pgconn, pgconn.exec_prepared(statement.name, values, formats))
 
 
 class Pipeline:
@@ -89,7 +89,7 @@ class Pipeline:
         self._sent.clear()
         self._pgconn.exit_pipeline_mode()
         if failure is not None:
-            _checked(self._pgconn, failure)
+            checked(self._pgconn, failure)
         return results
 
     def abandon(self, rollback: Statement) -> None:
@@ -114,7 +114,8 @@ class Pipeline:
         return result
 
 
-def _checked(pgconn: Any, result: Any) -> Any:
+def checked(pgconn: Any, result: Any) -> Any:
+    """Return a result that is none of a failure. Raises: the psycopg error of its SQLSTATE, or of a lost connection."""
     if result.status in _OK:
         return result
     if pgconn.status == pq.ConnStatus.BAD:

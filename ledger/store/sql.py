@@ -150,7 +150,7 @@ def all_of(*inserts: str) -> Statement:
     numbered = [re.sub("%b", lambda _: f"${next(number)}", insert) for insert in inserts]
     *others, last = sorted(numbered, key=_waits_for_others)
     if not _waits_for_others(last):
-        others, last = [*others, last], TELL_THE_TIME
+        others, last = [*others, last], NOW
     written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(others)))
     parts = ", ".join(f"part_{index} AS ({insert})" for index, insert in enumerate(others))
     last = last.replace(WRITTEN, written).replace("RETURNING 1", "RETURNING clock_timestamp()")
@@ -162,7 +162,7 @@ def _waits_for_others(insert: str) -> bool:
     return WRITTEN in insert
 
 
-NOW = TELL_THE_TIME = "SELECT clock_timestamp()"
+NOW = "SELECT clock_timestamp()"
 # The last word before the COMMIT of a transaction in pieces: it divides by zero, and so undoes it, past the deadline.
 NOW_UNLESS_LATE = Statement(
     b"now_unless_late",
