@@ -274,17 +274,18 @@ def test_a_long_call_of_all_or_nothing_is_decided_before_anything_is_sent(
 
 
 def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    close_pool()
-    monkeypatch.setattr(store_connection, "IDLE_MS_MAX", 200)
     refusal = RefusalRow(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
-    stream = AppendStream(scalar("SELECT clock_timestamp()"))
-    with stream:
-        stream.send(Append(refusals=[refusal]))
-        process = stream._connection._borrowed.info.backend_pid
-        wait_for(lambda: not scalar(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {process}"), "its end")
-        with pytest.raises(CommitUnknown):
-            stream.commit()
     close_pool()
+    # Until the pool is closed again, and no longer: a pool opened under it would keep the limit for every later test.
+    with monkeypatch.context() as patch:
+        patch.setattr(store_connection, "IDLE_MS_MAX", 200)
+        with AppendStream(scalar("SELECT clock_timestamp()")) as stream:
+            stream.send(Append(refusals=[refusal]))
+            process = stream._connection._borrowed.info.backend_pid
+            wait_for(lambda: not scalar(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {process}"), "its end")
+            with pytest.raises(CommitUnknown):
+                stream.commit()
+        close_pool()
     assert scalar("SELECT count(*) FROM refusals WHERE refusal_id = %s", refusal.refusal_id) == 0
 
 
