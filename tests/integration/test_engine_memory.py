@@ -20,9 +20,10 @@ from ledger.engine.writing import STREAMED_FROM
 from ledger.errors import CommitUnknown
 from ledger.store import connection as store_connection
 from ledger.store import event_store
-from ledger.store.append import Append, AppendStream, RefusalRow
+from ledger.store.append import Append, AppendStream
 from ledger.store.connection import close_pool, connection, pool
 from ledger.store.pipeline import Pipeline
+from ledger.store.refusals import Refusal
 from tests.ledger_world import accepted, deposit, history, new_account, rejected, rows, run, scalar, submission
 from tests.proof_world import tamper
 from tests.servers import Servers
@@ -274,7 +275,7 @@ def test_a_long_call_of_all_or_nothing_is_decided_before_anything_is_sent(
 
 
 def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = RefusalRow(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
+    refusal = Refusal(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
     close_pool()
     # Until the pool is closed again, and no longer: a pool opened under it would keep the limit for every later test.
     with monkeypatch.context() as patch:
