@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
+from django.db import connections
 
 from ledger.drill.forgery import Forgery
+from ledger.store.connection import ALIAS
 from ledger.store.signed_note import Signer
 
 _MIDDLE_DEPOSIT = """
@@ -104,6 +106,15 @@ ATTACKS = [
     Attack("fork the history, signed with the log's own key", _fork),
     Attack("rewrite everything and sign with another key", _rewrite_with_another_key),
     Attack("restore an old backup", _restore_backup),
-    Attack("drop a trigger", _drop_trigger),
     Attack("widen a grant", _widen_grant),
 ]
+DROPPED_TRIGGER = Attack("drop a trigger", _drop_trigger)
+
+
+def attacks() -> list[Attack]:
+    """Return every attack that the event store's engine is expected to notice.
+
+    **Why** none on a trigger of CockroachDB: it has them since 24.3 and lists them since 25.3, so that no check asks
+    for them there, and what an owner does without one is what verification finds.
+    """
+    return [*ATTACKS, DROPPED_TRIGGER] if connections[ALIAS].vendor == "postgresql" else ATTACKS
