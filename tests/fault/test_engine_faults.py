@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from psycopg import errors
 
 from ledger.domain.commands import Deposit, Transfer, Withdraw
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Rejected
 from ledger.engine.writing import STREAMED_FROM
+from ledger.errors import StoreConflict
+from ledger.store.connection import connection
+from ledger.store.history import head_version
+from ledger.store.prepared import ATTEMPTS_MAX
 from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
 from tests.ledger_world import history, new_account, rows, run, scalar, submission
 
@@ -64,6 +69,31 @@ def nth(fault: Fault, number: int, name: bytes) -> object:
         return None
 
     return rule
+
+
+def test_a_read_that_met_writers_is_carried_out_again(faulty: FaultyServer) -> None:
+    account_id = new_account(10)
+    remaining = [Fault.SERIALIZATION_FAILURE] * 3
+    faulty.fault_for = lambda request: remaining.pop() if b"SELECT version" in request and remaining else None
+    assert head_version(account_id) == 2
+    assert len(faulty.injected) == 3
+
+
+def test_a_read_that_always_meets_writers_is_given_up(faulty: FaultyServer) -> None:
+    faulty.fault_for = lambda request: Fault.SERIALIZATION_FAILURE if b"SELECT version" in request else None
+    with pytest.raises(StoreConflict):
+        head_version("nobody")
+    assert len(faulty.injected) == ATTEMPTS_MAX
+
+
+def test_a_statement_within_a_transaction_is_not_tried_again_by_itself(faulty: FaultyServer) -> None:
+    faulty.fault_for = lambda request: Fault.SERIALIZATION_FAILURE if b"SELECT 2" in request else None
+    with connection() as conn:
+        conn.execute("BEGIN")
+        with pytest.raises(errors.SerializationFailure):
+            conn.execute("SELECT 2")
+        conn.execute("ROLLBACK")
+    assert faulty.injected == [Fault.SERIALIZATION_FAILURE]
 
 
 @pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_DURING, Fault.CUT_AFTER])
