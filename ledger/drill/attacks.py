@@ -114,7 +114,7 @@ DROPPED_TRIGGER = Attack("drop a trigger", _drop_trigger)
 def attacks() -> list[Attack]:
     """Return every attack that the event store's engine is expected to notice.
 
-    **Why** none on a trigger of CockroachDB: it has them since 24.3 and lists them since 25.3, so that no check asks
+    **Why** none on a trigger of CockroachDB: it has them since 24.3 and lists them later still, so that no check asks
     for them there, and what an owner does without one is what verification finds.
     """
     return [*ATTACKS, DROPPED_TRIGGER] if connections[ALIAS].vendor == "postgresql" else ATTACKS
