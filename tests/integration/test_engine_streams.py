@@ -20,7 +20,7 @@ from ledger.errors import CommitUnknown
 from ledger.store import connection as store_connection
 from ledger.store.append import Append, AppendStream, RefusalRow
 from ledger.store.connection import close_pool, connection, pool
-from ledger.store.prepared import Pipeline
+from ledger.store.pipeline import Pipeline
 from tests.ledger_world import deposit, history, new_account, scalar, submission
 from tests.waiting import wait_for
 
