@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import structlog
 from psycopg import pq
 
-from ledger.store.pipeline import Round
+from ledger.store.rounds import Round
 from projections import checkpoints as places
 from projections import parking
 from projections.checkpoints import Checkpoint

@@ -21,7 +21,8 @@ from ledger.errors import LedgerError, TooLate
 from ledger.store import event_store, prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import Head
-from ledger.store.prepared import BINARY, TEXT, Pipeline, Statement
+from ledger.store.pipeline import Pipeline
+from ledger.store.prepared import BINARY, TEXT, Statement
 from ledger.store.recorded import RecordedEvent
 
 # A single deposit is one event, a transfer two; each further row is another statement for the server to plan.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
@@ -59,7 +60,15 @@ def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
     return {**parameters, "connect_timeout": CONNECT_S_MAX, "prepare_threshold": None}
 
 
-def _prepare(connection: psycopg.Connection[Any]) -> None:
+def _role() -> str | None:
+    """Return the role that the application's connections take: none where they sign in as it."""
+    role: str | None = connections[ALIAS].settings_dict["OPTIONS"].get("assume_role")
+    return role
+
+
+def _prepare(connection: psycopg.Connection[Any], role: str | None = None) -> None:
+    if role is not None:
+        connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
     set_json_loads(orjson.loads, connection)
     # For UTC, and only for it, psycopg makes datetimes with datetime.UTC, which format_instant knows.
     connection.execute("SET TIME ZONE 'UTC'")
@@ -70,7 +79,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def dedicated_connection() -> Iterator[StoreConnection]:
     """Yield a connection of the caller's own, for a process that keeps one (the relay)."""
-    with _connected(parameters()) as connection:
+    with _connected(parameters(), _role()) as connection:
         yield connection
 
 
@@ -82,10 +91,10 @@ def owner_connection() -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def _connected(parameters: dict[str, Any]) -> Iterator[StoreConnection]:
+def _connected(parameters: dict[str, Any], role: str | None = None) -> Iterator[StoreConnection]:
     with translated():
         connection = StoreConnection.connect(**parameters, autocommit=True)
-        _prepare(connection)
+        _prepare(connection, role)
     with connection:
         yield connection
 
@@ -104,7 +113,7 @@ def _opened_pool() -> ConnectionPool[StoreConnection]:
         min_size=1,
         max_size=POOL_SIZE_MAX,
         timeout=WAIT_S_MAX,
-        configure=_prepare,
+        configure=partial(_prepare, role=_role()),
         name=ALIAS,
         open=True,
     )

@@ -22,7 +22,7 @@ from ledger.store import connection as store_connection
 from ledger.store import event_store
 from ledger.store.append import Append, AppendStream, RefusalRow
 from ledger.store.connection import close_pool, connection, pool
-from ledger.store.prepared import Pipeline
+from ledger.store.pipeline import Pipeline
 from tests.ledger_world import accepted, deposit, history, new_account, rejected, rows, run, scalar, submission
 from tests.proof_world import tamper
 from tests.servers import Servers
