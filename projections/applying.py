@@ -12,6 +12,7 @@ import structlog
 from psycopg import pq
 
 from ledger.store.rounds import Round
+from ledger.subjects.connection import NotInMemory, from_memory
 from projections import checkpoints as places
 from projections import parking
 from projections.checkpoints import Checkpoint
@@ -58,14 +59,17 @@ async def apply_in_loop(connection: Connection, checkpoints: Sequence[Checkpoint
                         lag: Percentiles) -> bool:  # fmt: skip
     """Apply a batch as `apply_batch` does, without a thread, when it is a usual one; else return False.
 
-    Nothing is written then. Raises: Superseded.
+    Nothing is written then. Raises: Superseded. **Why** a key that is not at hand is for a thread too: the loop would
+    stand still for as long as the portal's database does.
     """
     try:
-        if batch.erasures or any(checkpoint.blocked for checkpoint in checkpoints):
+        with from_memory():
+            made = _made(checkpoints, batch, lag)
+        if made is None:
             return False
         with places.fenced(checkpoints):
-            await _round(checkpoints, batch, lag).run_in_loop(connection)
-    except parking.POISON:
+            await made.run_in_loop(connection)
+    except (*parking.POISON, NotInMemory):
         return False  # whoever does it again says so
     _move(checkpoints, batch.recorded[-1])
     return True

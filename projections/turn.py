@@ -13,7 +13,7 @@ from functools import partial
 
 import structlog
 
-from ledger.store.pipeline import Round
+from ledger.store.rounds import Round
 from projections import checkpoints as places
 from projections import parking, source
 from projections.applying import apply_batch, apply_in_loop, with_statements
