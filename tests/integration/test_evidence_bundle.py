@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -171,7 +172,17 @@ def test_nothing_to_prove_leaves_with_1_and_no_head_with_3(tmp_path: Path) -> No
         export(tmp_path, "--account", "nobody")
     with pytest.raises(CommandError) as usage:
         export(tmp_path, "--period", "yesterday", "today")
-    assert [error.value.returncode for error in (no_head, nothing, usage)] == [3, 1, 2]
+    with pytest.raises(CommandError) as nowhere:
+        call_command("export_evidence", "--account", "ann", "--output", str(tmp_path / "no" / "such.zip"))
+    assert [error.value.returncode for error in (no_head, nothing, usage, nowhere)] == [3, 1, 2, 2]
+
+
+def test_an_event_that_is_not_there_is_not_left_out_of_the_chosen_ones_in_silence(tmp_path: Path) -> None:
+    small_history()
+    known, unknown = str(rows("SELECT event_id FROM journal WHERE position = 3")[0][0]), str(uuid4())
+    with pytest.raises(CommandError, match=unknown) as nothing:
+        export(tmp_path, "--events", known, unknown)
+    assert (nothing.value.returncode, (tmp_path / "evidence.zip").exists()) == (1, False)
 
 
 def test_a_bundle_is_proven_under_an_earlier_head_too(tmp_path: Path) -> None:
