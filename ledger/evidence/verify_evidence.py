@@ -292,7 +292,7 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     title, *lines = keys.open(manifest, last.size).rstrip("\n").split("\n")
     require(title == f"{keys.name} evidence", "the manifest is of another log")
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
-    require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")
+    require([*listed, MANIFEST] == names, "the bundle does not hold what its manifest lists, in that order")
     for name, digest in listed.items():
         require(sha256(files[name]).hexdigest() == digest, f"{name} is not the file that was signed")
     print(f"manifest: {len(listed)} files, as {keys.name} signed them")

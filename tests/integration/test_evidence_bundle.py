@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import zipfile
@@ -102,6 +103,32 @@ def test_no_file_of_a_bundle_can_be_changed_left_out_or_added(tmp_path: Path) ->
             assert (done.returncode, "BROKEN" in done.stdout) == (1, True), f"{name}: {done.stdout}{done.stderr}"
     done = check_unchanged_verifier(rewritten(bundle, {"events/000000000099.json": b"{}"}), "--key", key())
     assert done.returncode == 1
+
+
+def test_the_files_of_a_bundle_cannot_be_put_in_another_order(tmp_path: Path) -> None:
+    small_history()
+    bundle = export(tmp_path, "--account", "bob")
+    with zipfile.ZipFile(bundle) as archive, (tmp_path / "turned.zip").open("wb") as target:
+        files = {name: archive.read(name) for name in reversed(archive.namelist())}
+        verify_evidence.write_archive(target, files)
+    with pytest.raises(verify_evidence.Broken, match="in that order"):
+        verify_evidence.check_bundle(tmp_path / "turned.zip", key(), rules=False)
+
+
+def test_files_that_lie_over_one_another_are_not_read(tmp_path: Path) -> None:
+    """A directory that names one large file many times would have it read as many times."""
+    single, many = tmp_path / "single.zip", tmp_path / "many.zip"
+    with zipfile.ZipFile(single, "w") as archive:
+        archive.writestr("a0", bytes(100_000))
+    content = single.read_bytes()
+    directory, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry = content[directory : end - len("a0")]
+    entries = b"".join(entry + b"a%d" % number for number in range(10))
+    many.write_bytes(content[:directory] + entries + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 10, 10,
+                                                                 len(entries), directory, 0))  # fmt: skip
+    assert len(zipfile.ZipFile(many).namelist()) == 10
+    with pytest.raises(verify_evidence.Broken, match="larger than the bundle"):
+        verify_evidence.check_bundle(many, key(), rules=False)
 
 
 @pytest.mark.parametrize("spelt", ["{line}", "— {name} AAAAAAAA\n", "— somebody AAAAAAAA\n"])
