@@ -27,21 +27,23 @@ TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("appe
 # Keys may be removed when they are old, so their trigger calls a function of its own (ADR 6).
 KEYS_TRIGGER = "idempotency_keys_append_only"
 _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
-# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has.
+# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has. Names are cast,
+# so that neither engine has to find out what a function or an array of names would be.
 _PRIVILEGES = """
 SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[]) AS p (privilege)
-WHERE t.schemaname = 'public' AND t.tablename = ANY(%s)
-  AND CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege(%s, t.tablename, 'UPDATE')
-      ELSE has_table_privilege(%s, t.tablename, p.privilege) END
+WHERE t.schemaname = 'public' AND t.tablename::text = ANY(%s::text[])
+  AND CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege(%s, t.tablename::text, 'UPDATE')
+      ELSE has_table_privilege(%s, t.tablename::text, p.privilege) END
 ORDER BY t.tablename, p.privilege
 """
 # Also those whose rights it does not have by itself, but only after SET ROLE.
 _MAY_BECOME = """
 SELECT rolname FROM pg_catalog.pg_roles WHERE rolname <> %s AND pg_has_role(%s, oid, 'MEMBER') ORDER BY rolname
 """
-_OWNED = (
-    "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
-)
+_OWNED = """
+SELECT tablename FROM pg_catalog.pg_tables
+WHERE schemaname = 'public' AND tablename::text = ANY(%s::text[]) AND tableowner = %s
+"""
 # A trigger stands when it is on its own table, for every row and column, without a condition, and its function is, to
 # the letter, what the migration made: under the same names one may do nothing.
 _STANDING = """
