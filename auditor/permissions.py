@@ -43,8 +43,13 @@ def may_command(request: HttpRequest) -> bool:
     return _has_one(request, COMMANDERS)
 
 
-def _has_one(request: Any, wanted: frozenset[Role]) -> bool:
+def roles_in(request: Any) -> frozenset[Role]:
     """Ask for the roles once a request: a page asks for them a dozen times."""
     if not hasattr(request, "_portal_roles"):
         request._portal_roles = roles_of(request.user)
-    return not request._portal_roles.isdisjoint(wanted)
+    found: frozenset[Role] = request._portal_roles
+    return found
+
+
+def _has_one(request: Any, wanted: frozenset[Role]) -> bool:
+    return not roles_in(request).isdisjoint(wanted)

@@ -4,14 +4,14 @@ Django hands every synchronous `process_request`, `process_view` and `process_re
 that only set a header: some fourteen changes of thread around each asynchronous view. Measured on two cores, an
 empty view cost 3.7 ms of processor time that way and costs 1.5 ms this way. These subclasses call them directly,
 and go to a thread exactly when a database may be asked: a session that must be saved, messages that were added
-or shown, a static file to be read.
+or shown. `chronicle.static_files` does the same for a static file to be read.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
@@ -22,7 +22,6 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
-from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class _Inline:
@@ -85,30 +84,3 @@ class Messages(_Inline, MessageMiddleware):
 
 class FrameOptions(_Inline, XFrameOptionsMiddleware):
     pass
-
-
-class StaticFiles(WhiteNoiseMiddleware):
-    """WhiteNoise, which would otherwise take a thread for the whole of every request, a file or not."""
-
-    async_capable = True
-    sync_capable = True
-
-    def __init__(self, get_response: Any) -> None:
-        super().__init__(get_response)
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if not self._is_async or request.path_info.startswith(self.static_prefix):
-            return self._file_async(request) if self._is_async else super().__call__(request)
-        return self.get_response(request)
-
-    async def _file_async(self, request: HttpRequest) -> HttpResponseBase:
-        found = await sync_to_async(self._find)(request)
-        return await self.get_response(request) if found is None else found
-
-    def _find(self, request: HttpRequest) -> HttpResponseBase | None:
-        path = request.path_info
-        static_file = self.find_file(path) if self.autorefresh else self.files.get(path)
-        return None if static_file is None else self.serve(static_file, request)

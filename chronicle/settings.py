@@ -102,7 +102,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # Django's, whitenoise's and django-csp's own, without a change of thread for each: see chronicle.middleware.
     "chronicle.middleware.Security",
-    "chronicle.middleware.StaticFiles",
+    "chronicle.static_files.StaticFiles",
     "chronicle.middleware.ContentSecurityPolicy",
     "chronicle.middleware.Sessions",
     "chronicle.middleware.Common",
@@ -145,7 +145,12 @@ USE_I18N = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are served from the packages that bring them, so a start needs no collectstatic and there is no STATIC_ROOT.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "chronicle.static_files.VersionedFiles"},
+}
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 0  # of what is asked for without a version
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- the API -----------------------------------------------------------------------------------------

@@ -6,16 +6,17 @@ that the portal can ask for nothing that the API would not take, and refuses wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rest_framework.fields import empty
 
 from auditor.commands import legs
+from chronicle.roles import Role
 from ledger.api.commands import VIEWS
-from ledger.api.fields import AmountField, CurrencyField, InstantField
-from ledger.api.submissions import FORMS, LegsField
+from ledger.api.fields import AmountField, CurrencyField, FlagField, InstantField
+from ledger.api.submissions import FORMS, LegsField, submission_of
 from ledger.domain.currencies import codes
 from ledger.errors import LedgerError
 
@@ -37,9 +38,9 @@ OFFERS: Mapping[str, str] = {
     "set-overdraft-limit": "vertical_align_bottom",
     "close-account": "cancel",
 }
-# Versions are for programs that decided on one; a person has the confirmation in between. What only administrators
-# may force is worth a call of the API of its own.
-_LEFT_OUT = ("expected_version", "force")
+# Versions are for programs that decided on one; a person has the confirmation in between.
+_LEFT_OUT = ("expected_version",)
+_FOR_ADMINISTRATORS = ("force",)
 _LABELS = {
     "account_id": "Account",
     "from_account_id": "From account",
@@ -47,6 +48,7 @@ _LABELS = {
     "hold_id": "Hold",
     "sources": "From accounts",
     "targets": "To accounts",
+    "force": "Force it",
 }
 # Which field a refusal is about, where the error itself does not name one. The first that the form has is taken.
 _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
@@ -67,7 +69,7 @@ _FIELDS_BY_CODE: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# A field's text, or the lines of a side.
+# A field's text, whether a flag is set, or the lines of a side.
 Given = Mapping[str, Any]
 
 
@@ -100,10 +102,11 @@ def meaning_of(command_type: str) -> str:
 def given_by(command_type: str, posted: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was filled in; a field left empty counts as left out."""
     sides = sides_of(command_type)
-    filled = {
+    filled: dict[str, Any] = {
         name: legs.given_in(posted, name) if name in sides else str(posted.get(name, "")).strip()
         for name in _names(command_type)
     }
+    filled |= {name: bool(filled[name]) for name in flags_of(command_type)}
     return {name: value for name, value in filled.items() if value}
 
 
@@ -113,7 +116,13 @@ def sides_of(command_type: str) -> list[str]:
     return [name for name, field in fields.items() if isinstance(field, LegsField)]
 
 
-def problems_of(command_type: str, given: Given) -> dict[str, LedgerError]:
+def flags_of(command_type: str) -> list[str]:
+    """Return the fields of a command that are set or not."""
+    fields: Mapping[str, Any] = FORMS[command_type].serializer.fields
+    return [name for name, field in fields.items() if isinstance(field, FlagField)]
+
+
+def problems_of(command_type: str, given: Given, roles: Collection[Role]) -> dict[str, LedgerError]:
     """Return what is wrong with each field by itself; the API would answer with the first of them."""
     found: dict[str, LedgerError] = {}
     for name in _names(command_type):
@@ -130,8 +139,8 @@ def problems_of(command_type: str, given: Given) -> dict[str, LedgerError]:
     if found:
         return found
     try:
-        FORMS[command_type].serializer.run_validation(dict(given))
-    except LedgerError as error:  # of fields that do not go together
+        submission_of(command_type, dict(given), actor="", idempotency_key=None, roles=roles)
+    except LedgerError as error:  # of fields that do not go together, or that these roles may not use
         found[field_of(error, given, command_type)] = error
     return found
 
@@ -148,14 +157,18 @@ def field_of(error: LedgerError, given: Given, command_type: str) -> str:
     return next(filter(None, (legs.field_of(given[side], side, error, part) for side in sides_of(command_type))), "")
 
 
-def inputs(command_type: str, given: Given, problems: Mapping[str, LedgerError]) -> list[Input]:
+def inputs(
+    command_type: str, given: Given, problems: Mapping[str, LedgerError], roles: Collection[Role]
+) -> list[Input]:
+    """Return the fields of a form, without those that these roles may not use."""
+    hidden = () if Role.ADMINISTRATOR in roles else _FOR_ADMINISTRATORS
     fields = FORMS[command_type].serializer.fields
     sides = sides_of(command_type)
     return [
         Input(name, label_of(name), _kind(fields[name]), given.get(name, ""), str(fields[name].help_text or ""),
               fields[name].required, problems.get(name),
               legs.lines_of(name, given.get(name, []), problems) if name in sides else [])
-        for name in _names(command_type)
+        for name in _names(command_type) if name not in hidden
     ]  # fmt: skip
 
 
@@ -175,4 +188,6 @@ def _kind(field: Any) -> str:
         return "instant"
     if isinstance(field, LegsField):
         return "legs"
+    if isinstance(field, FlagField):
+        return "flag"
     return "currency" if isinstance(field, CurrencyField) else "text"

@@ -21,7 +21,7 @@ from auditor.commands import legs, offers
 from auditor.commands.draft import Draft, InvalidDraft, opened
 from auditor.commands.result import result_of
 from auditor.pages import only, render
-from auditor.permissions import may_command
+from auditor.permissions import may_command, roles_in
 from ledger.api.submissions import FORMS, submission_of
 from ledger.domain import currencies
 from ledger.engine import batching
@@ -50,7 +50,7 @@ def command(request: HttpRequest, command_type: str) -> HttpResponse:
         raise Http404
     if request.method == "POST":
         given = offers.given_by(command_type, request.POST)
-        problems = offers.problems_of(command_type, given)
+        problems = offers.problems_of(command_type, given, roles_in(request))
         return _form(request, command_type, given, problems) if problems else _to_confirm(request, command_type, given)
     if "draft" in request.GET:
         try:
@@ -84,7 +84,7 @@ def _form(request: HttpRequest, command_type: str, given: offers.Given, problems
     context: dict[str, Any] = {
         "command_type": command_type,
         "meaning": offers.meaning_of(command_type),
-        "inputs": offers.inputs(command_type, given, problems),
+        "inputs": offers.inputs(command_type, given, problems, roles_in(request)),
         "whole": problems.get(""),
         "has_sides": bool(offers.sides_of(command_type)),
         "lines_max": legs.LINES_MAX,
@@ -104,10 +104,12 @@ def _confirmation(request: HttpRequest, draft: Draft, problem: LedgerError | Non
         name: [(leg["account_id"], leg["amount"], _account(request, leg["account_id"])) for leg in draft.given[name]]
         for name in sides
     }
+    others = [*sides, *offers.flags_of(draft.command_type)]
     context: dict[str, Any] = {
         "command_type": draft.command_type,
         "meaning": offers.meaning_of(draft.command_type),
-        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items() if name not in sides],
+        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items() if name not in others],
+        "is_forced": bool(draft.given.get("force")),
         "sides": [(name, offers.label_of(name), lines[name]) for name in sides],
         "accounts": accounts,
         "draft": request.GET["draft"],
@@ -130,7 +132,8 @@ def _invalid(request: HttpRequest, command_type: str, error: InvalidDraft) -> Ht
 
 def _execute(request: HttpRequest, draft: Draft) -> HttpResponse:
     try:
-        submission = submission_of(draft.command_type, dict(draft.given), request.user.get_username(), draft.key)
+        actor = request.user.get_username()
+        submission = submission_of(draft.command_type, dict(draft.given), actor, draft.key, roles_in(request))
         outcome = batching.submit_sync(submission)
     except LedgerError as error:
         outcome = Rejected(error)

@@ -57,14 +57,13 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(head[9:12]), await reader.readexactly(length)
 
 
-async def at_rate(port: int, connections: int, per_s: float, seconds: float, expected: int,
+async def at_rate(port: int, connections: int, per_s: float, count: int, expected: int,
                   request_of: RequestOf) -> float:  # fmt: skip
-    """Send requests at a rate, whatever becomes of those before, and return the rate that was kept.
+    """Send `count` requests at a rate, whatever becomes of those before, and return the rate that was kept.
 
     It falls short where each of the connections waits for an answer. **Raises** AssertionError for another status.
     """
-    began, total = time.perf_counter(), int(per_s * seconds)
-    numbers = iter(range(total))
+    began, numbers = time.perf_counter(), iter(range(count))
 
     async def one_connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -76,4 +75,4 @@ async def at_rate(port: int, connections: int, per_s: float, seconds: float, exp
         writer.close()
 
     await asyncio.gather(*(one_connection() for _ in range(connections)))
-    return total / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began)

@@ -35,7 +35,7 @@ def fan_out(web: int, port: int, cookie: str, deposit: Callable[[int], bytes]) -
         assert line == portal_clients.READY, f"the clients did not connect: {line}"
         serving = psutil.Process(web)
         used_before = sum(serving.cpu_times()[:2])
-        kept_per_s = asyncio.run(at_rate(port, CONNECTIONS, RATE_PER_S, SECONDS, 201, deposit))
+        kept_per_s = asyncio.run(at_rate(port, CONNECTIONS, RATE_PER_S, RATE_PER_S * SECONDS, 201, deposit))
         used_s = sum(serving.cpu_times()[:2]) - used_before
         result, _ = clients.communicate(timeout=END_S_MAX)
     finally:

@@ -49,7 +49,7 @@ def on_screen(context: Any, port: int, deposit: Callable[[int], bytes]) -> Itera
         page.wait_for_selector("[data-state=live]")
         page.evaluate(WATCH)
         before = journal.head().position
-        load = at_rate(port, CONNECTIONS, per_s, events / per_s, 201, deposit)
+        load = at_rate(port, CONNECTIONS, per_s, events, 201, deposit)
         # In a thread of its own, because Playwright keeps an event loop running in this one.
         with ThreadPoolExecutor(1) as thread:
             kept_per_s = thread.submit(asyncio.run, load).result()

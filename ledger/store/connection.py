@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
@@ -26,7 +28,9 @@ from ledger.errors import CommitUnknown, LedgerError, StoreConflict, StoreUnavai
 from ledger.store.prepared import StoreConnection
 
 ALIAS = "event_store"
-POOL_SIZE_MAX = 8  # per process; writers are coalesced, so few connections carry many requests
+# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment.
+# Single commands are coalesced, so few connections carry many requests.
+POOL_SIZE_MAX = 12
 WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the caller
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
@@ -59,7 +63,15 @@ def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
     return {**parameters, "connect_timeout": CONNECT_S_MAX, "prepare_threshold": None}
 
 
-def _prepare(connection: psycopg.Connection[Any]) -> None:
+def _role() -> str | None:
+    """Return the role that the application's connections take: none where they sign in as it."""
+    role: str | None = connections[ALIAS].settings_dict["OPTIONS"].get("assume_role")
+    return role
+
+
+def _prepare(connection: psycopg.Connection[Any], role: str | None = None) -> None:
+    if role is not None:
+        connection.execute(SQL("SET ROLE {}").format(Identifier(role)))
     set_json_loads(orjson.loads, connection)
     # For UTC, and only for it, psycopg makes datetimes with datetime.UTC, which format_instant knows.
     connection.execute("SET TIME ZONE 'UTC'")
@@ -70,7 +82,7 @@ def _prepare(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def dedicated_connection() -> Iterator[StoreConnection]:
     """Yield a connection of the caller's own, for a process that keeps one (the relay)."""
-    with _connected(parameters()) as connection:
+    with _connected(parameters(), _role()) as connection:
         yield connection
 
 
@@ -82,10 +94,10 @@ def owner_connection() -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def _connected(parameters: dict[str, Any]) -> Iterator[StoreConnection]:
+def _connected(parameters: dict[str, Any], role: str | None = None) -> Iterator[StoreConnection]:
     with translated():
         connection = StoreConnection.connect(**parameters, autocommit=True)
-        _prepare(connection)
+        _prepare(connection, role)
     with connection:
         yield connection
 
@@ -124,7 +136,7 @@ def _opened_pool() -> _WarmPool:
                 min_size=1,
                 max_size=POOL_SIZE_MAX,
                 timeout=WAIT_S_MAX,
-                configure=_prepare,
+                configure=partial(_prepare, role=_role()),
                 name=ALIAS,
             )
         return _pool

@@ -24,12 +24,32 @@ class Statement(NamedTuple):
     text: bytes
 
 
+# CockroachDB tries a statement again by itself until results are on their way; then it is up to the client. PostgreSQL
+# never asks for it at READ COMMITTED.
+ATTEMPTS_MAX = 10
+
+
 class StoreConnection(psycopg.Connection[Any]):
-    """A connection that remembers what it has prepared."""
+    """A connection that remembers what it has prepared, and tries a statement again that met other writers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[bytes] = set()
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
+        """Execute a statement as psycopg does. By itself, not in a transaction, it is tried again on 40001.
+
+        **Why** whatever it says: the server has undone it. Source:
+        https://www.cockroachlabs.com/docs/stable/transactions#automatic-retries
+        """
+        is_alone = self.pgconn.transaction_status == pq.TransactionStatus.IDLE and self.autocommit
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return super().execute(query, params, **options)
+            except errors.SerializationFailure:
+                if not is_alone or attempt == ATTEMPTS_MAX - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
 
 def run(connection: StoreConnection, statement: Statement, values: Sequence[bytes],

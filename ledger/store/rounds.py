@@ -131,7 +131,7 @@ _ARRAYS: dict[str, tuple[Callable[[Any], bytes], int]] = {
     "uuid": (wire.uuids, BINARY),
     "bytea": (wire.binaries, BINARY),
     "bigint": (wire.bigints, BINARY),
-    "int": (wire.integers, BINARY),
+    "int4": (wire.integers, BINARY),  # not `int`, which CockroachDB takes for int8
     "bool": (_booleans, TEXT),
     "date": (_literal, TEXT),
     "numeric": (_numbers, TEXT),

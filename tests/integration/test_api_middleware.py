@@ -109,11 +109,3 @@ async def test_a_message_outlives_the_request_that_added_it() -> None:
     shown = await middleware.Sessions(middleware.Messages(showing))(again)
     assert shown.content == b"done"
     assert shown.cookies["messages"].value == ""
-
-
-async def test_static_files_are_served_and_others_are_not_looked_for() -> None:
-    response = await AsyncClient().get("/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui.css")
-    assert response.status_code == 200
-    assert response["Content-Type"].startswith("text/css")
-    response.close()
-    assert (await AsyncClient().get("/static/no-such-file.css")).status_code == 404

@@ -19,7 +19,7 @@ from ledger.store.rounds import Round, rows
 from projections.connection import read_model_connection
 from tests.ledger_world import deposit, new_account
 
-ARRAYS = """SELECT * FROM unnest(%b::text[], %b::timestamptz[], %b::uuid[], %b::bytea[], %b::bigint[], %b::int[],
+ARRAYS = """SELECT * FROM unnest(%b::text[], %b::timestamptz[], %b::uuid[], %b::bytea[], %b::bigint[], %b::int4[],
                                  %b::bool[], %b::date[], %b::numeric[])"""
 AT = datetime(2026, 1, 31, 12, 0, 0, 1, tzinfo=UTC)
 ROWS = [
