@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
@@ -43,11 +44,17 @@ _OWNED = """
 SELECT tablename FROM pg_catalog.pg_tables
 WHERE schemaname = 'public' AND tablename::text = ANY(%s::text[]) AND tableowner = %s
 """
+# A trigger stands when it is on its own table, for every row and column, without a condition, and its function is, to
+# the letter, what the migration made: under the same names one may do nothing.
 _STANDING = """
 SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
-JOIN unnest(%s::text[], %s::text[]) AS wanted (trigger, function) ON t.tgname = wanted.trigger
-WHERE t.tgenabled IN ('O', 'A') AND f.proname = wanted.function AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
+JOIN unnest(%s::text[], %s::int[], %s::text[]) AS wanted (trigger, type, source) ON t.tgname = wanted.trigger
+WHERE t.tgrelid = to_regclass('public.' || replace(replace(t.tgname, '_append_only', ''), '_never_truncated', ''))
+  AND t.tgenabled IN ('O', 'A') AND t.tgtype = wanted.type AND t.tgqual IS NULL AND t.tgattr = ''
+  AND f.prosrc = wanted.source
 """
+# Source: https://github.com/postgres/postgres/blob/REL_18_0/src/include/catalog/pg_trigger.h
+_BEFORE, _FOR_EACH_ROW, _DELETE, _UPDATE, _TRUNCATE = 2, 1, 8, 16, 32
 _MIGRATED = "SELECT 1 FROM django_migrations WHERE app = 'ledger' AND name = %s"
 
 
@@ -131,9 +138,27 @@ def missing_triggers(cursor: Any) -> Iterator[str]:
         return
     cursor.execute(_MIGRATED, [KEYS_MIGRATION])
     keys_function = "refuse_change" if cursor.fetchone() is None else "refuse_change_of_keys"
-    functions = [keys_function if name == KEYS_TRIGGER else "refuse_change" for name in TRIGGERS]
-    cursor.execute(_STANDING, [TRIGGERS, functions])
+    sources = [_source(keys_function if name == KEYS_TRIGGER else "refuse_change") for name in TRIGGERS]
+    cursor.execute(_STANDING, [TRIGGERS, [_type(name) for name in TRIGGERS], sources])
     standing = {name for (name,) in cursor.fetchall()}
     for name in TRIGGERS:
         if name not in standing:
             yield f"the trigger {name} is gone, switched off or no longer refuses"
+    # Set for a database or a role it switches every trigger off, and each of them still stands.
+    cursor.execute("SHOW session_replication_role")
+    ((replication_role,),) = cursor.fetchall()
+    if replication_role != "origin":
+        yield f"session_replication_role is {replication_role}: no trigger is carried out"
+
+
+def _type(trigger: str) -> int:
+    if trigger.endswith("_never_truncated"):
+        return _BEFORE | _TRUNCATE
+    return _BEFORE | _FOR_EACH_ROW | _DELETE | _UPDATE
+
+
+def _source(function: str) -> str:
+    """Return the body of a function as its migration made it."""
+    made_by = {"refuse_change": TRIGGERS_MIGRATION, "refuse_change_of_keys": KEYS_MIGRATION}[function]
+    statement: str = import_module(f"ledger.migrations.{made_by}").FUNCTION
+    return statement.split("$$")[1]

@@ -27,7 +27,9 @@ from ledger.errors import CommitUnknown, LedgerError, StoreConflict, StoreUnavai
 from ledger.store.prepared import StoreConnection
 
 ALIAS = "event_store"
-POOL_SIZE_MAX = 8  # per process; writers are coalesced, so few connections carry many requests
+# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment.
+# Single commands are coalesced, so few connections carry many requests.
+POOL_SIZE_MAX = 12
 WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the caller
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.

@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from ledger.domain.commands import Deposit
-from ledger.engine import execute as engine
+from ledger.engine import transaction
+from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.sealing import Sealer
 from ledger.errors import Busy, TooLate
@@ -75,10 +76,10 @@ def test_a_stream_that_commits_too_late_is_rolled_back_though_its_pieces_were_in
 def test_a_call_that_is_always_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     account_id = new_account(0)
     monkeypatch.setattr(event_store, "FINAL_AFTER", timedelta(seconds=-1))
-    monkeypatch.setattr(engine, "RETRY_S_MAX", 0.1)
+    monkeypatch.setattr(transaction, "RETRY_S_MAX", 0.1)
     before = table_sizes()
     with pytest.raises(Busy, match="fewer commands in one call"):
-        engine.execute([submission(Deposit(account_id, Decimal(1)))])
+        execute([submission(Deposit(account_id, Decimal(1)))])
     assert table_sizes() == before
 
 

@@ -88,7 +88,7 @@ def test_a_proven_balance_is_believed_from_either_key_and_small_after_five_chang
     ((at, state),) = rows("SELECT recorded_at, state FROM events WHERE aggregate_id = 'ann' AND version = 8")
     answer = {
         "account_id": "ann", "version": 8, "currency": "USD", "balance": f"{Decimal(state['balance_minor']) / 100:.2f}",
-        "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "proof": prove_balance("ann", 8),
+        "status": state["status"], "at": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "proof": prove_balance("ann", 8),
     }  # fmt: skip
     path = tmp_path / "balance.json"
     path.write_text(json.dumps(answer))

@@ -113,6 +113,8 @@ def test_a_key_that_was_removed_or_answers_otherwise_is_found_from_its_event(
     other = f'{{"command_id": "{created.command_id}", "size": 2}}'
     tamper(stack, "UPDATE idempotency_keys SET outcome = %s::jsonb WHERE key = 'tester/two'", other)
     assert found(account_id=account_id) == {(Kind.IDEMPOTENCY_KEY, 3, "ann", 3)}
+    tamper(stack, "UPDATE idempotency_keys SET outcome = outcome || '{\"size\": 3}' WHERE key = 'tester/one'")
+    assert (Kind.IDEMPOTENCY_KEY, 1, "ann", 1) in found(account_id=account_id)
     tamper(stack, "DELETE FROM idempotency_keys")
     assert found(account_id=account_id) == {
         (Kind.IDEMPOTENCY_KEY, 1, "ann", 1), (Kind.IDEMPOTENCY_KEY, 3, "ann", 3),

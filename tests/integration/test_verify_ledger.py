@@ -109,6 +109,14 @@ ALTERATIONS = {
         " || CASE substr(note, length(note) - 9, 1) WHEN 'A' THEN 'B' ELSE 'A' END || substr(note, length(note) - 8)",
         (Kind.HEAD, 10, None, None)),
     "a head's text": ("UPDATE tree_heads SET note = replace(note, E'\n10\n', E'\n11\n')", (Kind.HEAD, 10, None, None)),
+    "a line added to a head's signatures": (
+        "UPDATE tree_heads SET note = note || '— a.witness AAAAAAAAAAAA' || chr(10)", (Kind.HEAD, 10, None, None)),
+    "a head's signature twice": (
+        "UPDATE tree_heads SET note = note || substr(note, position('— ' in note))", (Kind.HEAD, 10, None, None)),
+    "a head's time, made earlier": ("UPDATE tree_heads SET signed_at = signed_at - interval '1 hour'",
+                                    (Kind.TIME, 10, None, None)),
+    "a head's time, made later": ("UPDATE tree_heads SET signed_at = signed_at + interval '1 hour'",
+                                  (Kind.TIME, 10, None, None)),
     "a head's place": ("UPDATE tree_heads SET tree_size = 9", (Kind.HEAD, 9, None, None)),
 }  # fmt: skip
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import psycopg
 import pytest
+from django.conf import settings
+from django.db import connections
 from psycopg import errors, sql
 
 from ledger.checks import APPEND_ONLY_TABLES, check_locks
@@ -17,6 +21,8 @@ from tests.proof_world import small_history
 from tests.servers import REPOSITORY, Servers, libpq, run_manage
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
+
+REFUSE_CHANGE = import_module("ledger.migrations.0004_append_only_triggers").FUNCTION
 
 
 @pytest.fixture
@@ -121,6 +127,46 @@ def test_a_lock_that_was_opened_is_noticed(owner: psycopg.Connection, problem: s
         assert problem in problems()
     finally:
         owner.execute(closing)
+    assert problems() == []
+
+
+TRIGGER = (
+    "CREATE OR REPLACE TRIGGER events_append_only BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION "
+)
+DATABASE = settings.DATABASES["event_store"]["NAME"]
+# What leaves every trigger in its place, under its name, and has it do nothing. Each with what undoes it.
+HOLLOWED = {
+    "a function that only speaks of refusing": (
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN /* RAISE EXCEPTION */ RETURN coalesce(NEW, OLD); END $$", REFUSE_CHANGE),
+    "a condition that never holds": (
+        TRIGGER.replace("EXECUTE", "WHEN (false) EXECUTE") + "refuse_change()", TRIGGER + "refuse_change()"),
+    "one column of many": (
+        TRIGGER.replace("UPDATE OR", "UPDATE OF version OR") + "refuse_change()", TRIGGER + "refuse_change()"),
+    "deletion alone": (TRIGGER.replace("UPDATE OR", "") + "refuse_change()", TRIGGER + "refuse_change()"),
+    "another function": (
+        TRIGGER + "suppress_redundant_updates_trigger()", TRIGGER + "refuse_change()"),
+    "another table": (
+        f"DROP TRIGGER events_append_only ON events; {TRIGGER.replace('ON events', 'ON outbox')} refuse_change()",
+        f"DROP TRIGGER events_append_only ON outbox; {TRIGGER} refuse_change()"),
+    "a database in which no trigger is carried out": (
+        f"ALTER DATABASE {DATABASE} SET session_replication_role = replica",
+        f"ALTER DATABASE {DATABASE} RESET session_replication_role"),
+}  # fmt: skip
+
+
+@postgresql_only("a trigger of CockroachDB is not asked for")
+@pytest.mark.parametrize("how", HOLLOWED)
+def test_a_trigger_that_stands_and_does_nothing_is_noticed(owner: psycopg.Connection, how: str) -> None:
+    opening, closing = HOLLOWED[how]
+    owner.execute(opening)
+    try:
+        connections["event_store"].close()  # what is set for a database counts for new connections
+        (problem, *_others) = problems()
+        assert re.search("trigger events_append_only is gone|no trigger is carried out", problem)
+    finally:
+        owner.execute(closing)
+        connections["event_store"].close()
     assert problems() == []
 
 

@@ -226,6 +226,8 @@ def test_the_command_names_the_fault_and_leaves_with_1(stack: Servers, tmp_path:
 
 def test_wrong_usage_leaves_with_2_and_a_missing_key_with_3() -> None:
     assert verify_command("--from", "0").returncode == 2
+    assert verify_command("--processes", "0").returncode == 2
+    assert verify_command("--account", "ann", "--from", "2").returncode == 2
     assert verify_command("--against", "/nowhere/at/all").returncode == 2
     assert verify_command("--key", "no+key").returncode == 2
     log_key.load_or_create_signer()
@@ -234,6 +236,21 @@ def test_wrong_usage_leaves_with_2_and_a_missing_key_with_3() -> None:
         assert verify_command().returncode == 3
     finally:
         log_key.key_path().with_suffix(".away").rename(log_key.key_path())
+
+
+def test_from_beyond_the_log_checks_nothing_and_says_so() -> None:
+    small_history()
+    assert verify_command("--from", "10").returncode == 0
+    done = verify_command("--from", "11")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "beyond the last position, 10" in done.stderr
+
+
+def test_from_what_only_a_head_says_there_was_is_checked(stack: Servers) -> None:
+    small_history()
+    tamper(stack, "DELETE FROM journal WHERE position > 8")
+    done = verify_command("--from", "10")
+    assert (done.returncode, "positions 9 to 10 are missing" in done.stdout) == (1, True)
 
 
 def test_what_this_machine_signed_last_is_checked_without_being_asked(stack: Servers, forgery: Forgery) -> None:
