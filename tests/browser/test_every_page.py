@@ -81,7 +81,9 @@ def opened(page: Page, address: str) -> str:
 
 def test_a_page_with_faults_is_seen_to_have_them(browser: Browser) -> None:
     page = browser.new_page()
-    page.set_content('<html lang="en"><title>T</title><p style="color: #ccc; background: #fff">Pale</p><img src="data:,">')
+    page.set_content(
+        '<html lang="en"><title>T</title><p style="color: #ccc; background: #fff">Pale</p><img src="data:,">'
+    )
     assert [fault.split()[0] for fault in faults(page)] == ["color-contrast", "image-alt"]
     assert [fault.split()[0] for fault in faults(page, CONTRAST)] == ["color-contrast"]
     page.close()
