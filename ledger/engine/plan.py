@@ -20,10 +20,11 @@ from ledger.engine.replay import from_stored, to_stored
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import BatchAborted, IdempotencyKeyReused
-from ledger.store.append import Append, RefusalRow
+from ledger.store.append import Append
 from ledger.store.event_store import Head, Snapshot
 from ledger.store.hashing import NO_HASH
 from ledger.store.recorded import RecordedEvent, event_id_of, sealed
+from ledger.store.refusals import Refusal
 
 
 class Plan:
@@ -190,8 +191,8 @@ def _metadata(submission: Submission, size: int) -> dict[str, Any]:
     }
 
 
-def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
-    return RefusalRow(
+def _refusal(submission: Submission, error: LedgerError) -> Refusal:
+    return Refusal(
         # The same at every attempt, so that one whose COMMIT went through unheard is not on record twice.
         refusal_id=uuid5(submission.command_id, "refusal"),
         command_id=submission.command_id,

@@ -18,9 +18,10 @@ from ledger.engine.submission import Accepted
 from ledger.engine.writing import STREAMED_FROM
 from ledger.errors import CommitUnknown
 from ledger.store import connection as store_connection
-from ledger.store.append import Append, AppendStream, RefusalRow
+from ledger.store.append import Append, AppendStream
 from ledger.store.connection import close_pool, connection, pool
 from ledger.store.pipeline import Pipeline
+from ledger.store.refusals import Refusal
 from tests.engines import WRITTEN_BY, postgresql_only
 from tests.ledger_world import deposit, history, new_account, scalar, submission
 from tests.waiting import wait_for
@@ -134,7 +135,7 @@ def test_a_long_call_of_all_or_nothing_is_decided_before_anything_is_sent(
 
 @postgresql_only("CockroachDB ends an idle session too, and shows nobody that it has")
 def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = RefusalRow(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
+    refusal = Refusal(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
     close_pool()
     # Until the pool is closed again, and no longer: a pool opened under it would keep the limit for every later test.
     with monkeypatch.context() as patch:
