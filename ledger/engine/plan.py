@@ -96,11 +96,12 @@ class Plan:
         heads = [self._heads[aggregate_id] for aggregate_id in aggregate_ids]
         recorded_at = self._recorded_at(heads)
         effective_at = submission.effective_at or recorded_at
+        context = Context(str(submission.command_id), effective_at, recorded_at)
         try:
             _check_version(submission, heads[0])
             state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
-            decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
-            events = self._record(submission, decided, recorded_at, effective_at)
+            decided = decide(submission.command, state, context)
+            events = self._record(submission, decided, context)
         except LedgerError as error:
             return Rejected(error)
         return Accepted(submission.command_id, tuple(events))
@@ -110,10 +111,9 @@ class Plan:
         lasts = [head.recorded_at + MICROSECOND for head in heads if head.recorded_at is not None]
         return max([self._snapshot.now, *lasts])
 
-    def _record(self, submission: Submission, decided: list[Decided], recorded_at: datetime,
-                effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
-        effective_text = format_instant(effective_at)
-        metadata = _metadata(submission, len(decided))
+    def _record(self, submission: Submission, decided: list[Decided], context: Context) -> list[RecordedEvent]:
+        effective_text = format_instant(context.effective_at)
+        metadata = _metadata(submission, context.command_id, len(decided))
         events, after = [], dict[str, Head]()  # no head moves before every event of the command is sealed
         for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
             aggregate = aggregates.of_id(aggregate_id)
@@ -130,13 +130,13 @@ class Plan:
                     data=to_data(event),
                     metadata={**metadata, "command_index": index},
                     state=aggregate.write(state),
-                    recorded_at=recorded_at,
-                    effective_at=effective_at,
+                    recorded_at=context.recorded_at,
+                    effective_at=context.effective_at,
                     previous_hash=head.hash,
                     hash=NO_HASH,
                 )
             )
-            after[aggregate_id] = Head(recorded.version, state, recorded.hash, recorded_at)
+            after[aggregate_id] = Head(recorded.version, state, recorded.hash, context.recorded_at)
             events.append(recorded)
         self._heads.update(after)
         self.advanced.update(after)
@@ -177,9 +177,8 @@ def _check_version(submission: Submission, head: Head) -> None:
         )
 
 
-def _metadata(submission: Submission, size: int) -> dict[str, Any]:
+def _metadata(submission: Submission, command_id: str, size: int) -> dict[str, Any]:
     """Return what the events of a command share; `command_index` is added to each."""
-    command_id = str(submission.command_id)
     return {
         "actor": submission.actor,
         "causation_id": submission.causation_id,

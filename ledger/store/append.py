@@ -169,8 +169,10 @@ def _add_commands(write: _Write, commands: list[tuple[UUID, list[RecordedEvent]]
     events = sorted((e for _, events in commands for e in events), key=_key)
     if len(commands) == 1 and len(events) <= FEW_EVENTS_MAX:
         ((command_id, ordered),) = commands
-        write.add(sql.insert_few_events(len(events)), TEXT, *chain.from_iterable(_scalars(e) for e in events))
-        one = (wire.uuid(command_id), wire.instant(deadline), wire.instant(ordered[0].recorded_at))
+        recorded_at = wire.instant(ordered[0].recorded_at)
+        rows = chain.from_iterable(_scalars(event, recorded_at) for event in events)
+        write.add(sql.insert_few_events(len(events)), TEXT, *rows)
+        one = (wire.uuid(command_id), wire.instant(deadline), recorded_at)
         heads = [(id_.encode(), wire.integer(h.version), wire.binary(h.hash)) for id_, h in on_heads.items()]
         insert = sql.insert_one_outbox(len(heads))
         write.add(insert, TEXT, *one, *chain.from_iterable(heads), wire.json(_references(ordered)))
@@ -202,11 +204,13 @@ def _key(event: RecordedEvent) -> tuple[str, int]:
     return event.aggregate_id, event.version
 
 
-def _scalars(e: RecordedEvent) -> tuple[bytes, ...]:
+def _scalars(e: RecordedEvent, recorded_at: bytes) -> tuple[bytes, ...]:
+    """`recorded_at`: the event's, encoded, as it is for all of a command."""
+    effective_at = recorded_at if e.effective_at is e.recorded_at else wire.instant(e.effective_at)
     return (
         wire.uuid(e.event_id), e.aggregate_type.encode(), e.aggregate_id.encode(), wire.integer(e.version),
         e.event_type.encode(), wire.integer(e.schema_version), wire.json(e.data), wire.json(e.metadata),
-        wire.json(e.state), wire.instant(e.recorded_at), wire.instant(e.effective_at),
+        wire.json(e.state), recorded_at, effective_at,
         wire.binary(e.previous_hash), wire.binary(e.hash),
     )  # fmt: skip
 

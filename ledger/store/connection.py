@@ -105,7 +105,7 @@ def _connected(parameters: dict[str, Any], role: str | None = None) -> Iterator[
 class _LastInFirstOut(deque[StoreConnection]):
     """The pool puts to the right and takes from the left; taken from the right, it is the one that came back last.
 
-    **Why**: connections that take turns have a server process each, and find its caches cold every time (ADR 13).
+    **Why**: connections that take turns have a server process each, and find its caches cold every time (ADR 14).
     """
 
     popleft = deque.pop
