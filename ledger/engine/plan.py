@@ -23,7 +23,7 @@ from ledger.errors import BatchAborted, IdempotencyKeyReused
 from ledger.store.append import Append, RefusalRow
 from ledger.store.event_store import Head, Snapshot
 from ledger.store.hashing import NO_HASH
-from ledger.store.recorded import RecordedEvent, event_id_of, sealed
+from ledger.store.recorded import RecordedEvent, event_id_of, event_ids_of, sealed
 
 
 class Plan:
@@ -85,7 +85,7 @@ class Plan:
 
     def _refused_before(self, submission: Submission) -> Outcome | None:
         """An earlier attempt of this very call whose refusal went on record unheard."""
-        if submission.own_key not in self._snapshot.keys:
+        if not self._is_unheard or submission.own_key not in self._snapshot.keys:
             return None
         outcome = from_stored(self._snapshot.keys[submission.own_key][1], self._snapshot.events)
         return replace(outcome, replayed=False)
@@ -98,8 +98,8 @@ class Plan:
         try:
             _check_version(submission, heads[0])
             state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
-            decided = decide(submission.command, state, Context(str(submission.command_id), effective_at, recorded_at))
-            events = self._record(submission, decided, recorded_at, effective_at)
+            context = Context(str(submission.command_id), effective_at, recorded_at)
+            events = self._record(submission, decide(submission.command, state, context), context)
         except LedgerError as error:
             return Rejected(error)
         return Accepted(submission.command_id, tuple(events))
@@ -109,18 +109,18 @@ class Plan:
         lasts = [head.recorded_at + MICROSECOND for head in heads if head.recorded_at is not None]
         return max([self._snapshot.now, *lasts])
 
-    def _record(self, submission: Submission, decided: list[Decided], recorded_at: datetime,
-                effective_at: datetime) -> list[RecordedEvent]:  # fmt: skip
-        effective_text = format_instant(effective_at)
-        metadata = _metadata(submission, len(decided))
+    def _record(self, submission: Submission, decided: list[Decided], context: Context) -> list[RecordedEvent]:
+        effective_text = format_instant(context.effective_at)
+        metadata = _metadata(submission, context.command_id, len(decided))
+        event_ids = event_ids_of(submission.command_id, len(decided))
         events, after = [], dict[str, Head]()  # no head moves before every event of the command is sealed
-        for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
+        for index, (aggregate_id, event) in enumerate(decided):
             aggregate = aggregates.of_id(aggregate_id)
             head = after.get(aggregate_id) or self._heads.get(aggregate_id) or Head()  # or named after this command
             state = aggregate.evolve(head.state, event, effective_text)
             recorded = sealed(
                 RecordedEvent(
-                    event_id=event_id_of(submission.command_id, index),
+                    event_id=event_ids[index],
                     aggregate_type=aggregate.type,
                     aggregate_id=aggregate_id,
                     version=head.version + 1,
@@ -129,13 +129,13 @@ class Plan:
                     data=to_data(event),
                     metadata={**metadata, "command_index": index},
                     state=aggregate.write(state),
-                    recorded_at=recorded_at,
-                    effective_at=effective_at,
+                    recorded_at=context.recorded_at,
+                    effective_at=context.effective_at,
                     previous_hash=head.hash,
                     hash=NO_HASH,
                 )
             )
-            after[aggregate_id] = Head(recorded.version, state, recorded.hash, recorded_at)
+            after[aggregate_id] = Head(recorded.version, state, recorded.hash, context.recorded_at)
             events.append(recorded)
         self._heads.update(after)
         self.advanced.update(after)
@@ -176,9 +176,8 @@ def _check_version(submission: Submission, head: Head) -> None:
         )
 
 
-def _metadata(submission: Submission, size: int) -> dict[str, Any]:
+def _metadata(submission: Submission, command_id: str, size: int) -> dict[str, Any]:
     """Return what the events of a command share; `command_index` is added to each."""
-    command_id = str(submission.command_id)
     return {
         "actor": submission.actor,
         "causation_id": submission.causation_id,
