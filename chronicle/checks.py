@@ -11,7 +11,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import OperationalError, connections, router
+from django.db import DataError, OperationalError, connections, router
 from django.db.models import Model
 
 from chronicle.routers import alias_for
@@ -56,8 +56,8 @@ def check_tables(app_configs: Sequence[AppConfig] | None, databases: Sequence[st
     for alias in databases or []:
         try:
             present = set(connections[alias].introspection.table_names())
-        except OperationalError:
-            continue  # Django's own database check reports a server that does not answer
+        except (OperationalError, DataError):
+            continue  # no server; or no role that a connection could take, which the first migration makes
         for model in _models(app_configs):
             expected = alias_for(model._meta.app_label)
             if expected != alias and model._meta.db_table in present:

@@ -22,8 +22,11 @@ def is_cockroachdb(url: str) -> bool:
 def database(url: str, role: str | None = None) -> dict[str, Any]:
     """Return the DATABASES entry for one URL.
 
-    With `role`, every connection takes that database role (SET ROLE as a start-up parameter) unless it
-    signs in as it already: so one owner's URL is enough to run the application without the owner's rights.
+    With `role`, every connection takes that database role unless it signs in as it already: so one owner's URL is
+    enough to run the application without the owner's rights.
+
+    **Why** with a statement (Django's `assume_role`, and `ledger.store.connection`): CockroachDB refuses a connection
+    that names a role among its start-up parameters.
     """
     parameters: dict[str, Any] = conninfo_to_dict(url.replace(COCKROACHDB_SCHEME, "postgresql://", 1))
     entry: dict[str, Any] = {
@@ -34,7 +37,7 @@ def database(url: str, role: str | None = None) -> dict[str, Any]:
     for libpq_name, django_name in _DJANGO_NAMES.items():
         entry[django_name] = str(parameters.pop(libpq_name, "") or "")
     if role and entry["USER"] != role:
-        parameters["options"] = f"{parameters.get('options') or ''} -c role={role}".strip()
+        parameters["assume_role"] = role
     entry["OPTIONS"] = parameters
     return entry
 

@@ -67,10 +67,10 @@ def load(connection: Connection, projection: Projection) -> Checkpoint:
     return Checkpoint(projection, *row)
 
 
-def advance(cursor: Cursor, checkpoints: Sequence[Checkpoint], last: Sequenced, lag: Percentiles) -> None:
-    """Move checkpoints, which all stand at one position, to that of `last`. Use inside `fenced`."""
-    before = checkpoints[0].position
-    assert all(c.position == before for c in checkpoints), "checkpoints that move together stand together"
+def advance(cursor: Cursor, checkpoints: Sequence[Checkpoint], events: Sequence[Sequenced], lag: Percentiles) -> None:
+    """Move checkpoints that stand right before these events to the last of them. Use inside `fenced`."""
+    before, last = events[0].position - 1, events[-1]
+    assert len({c.position for c in checkpoints}) == 1, "checkpoints that move together stand together"
     cursor.execute(
         ADVANCE,
         (

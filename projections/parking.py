@@ -34,7 +34,7 @@ INSERT = """
 INSERT INTO parked_events (projection, position, event_id, aggregate_id, event_type, command_id, is_cause, reason,
                            attempts, parked_at)
 SELECT *, clock_timestamp() FROM unnest(%b::text[], %b::bigint[], %b::uuid[], %b::text[], %b::text[], %b::uuid[],
-                                        %b::bool[], %b::text[], %b::int[])
+                                        %b::bool[], %b::text[], %b::int4[])
 """
 BLOCKED = """
 SELECT aggregate_id, min(position) FROM parked_events WHERE projection = %s AND is_cause GROUP BY aggregate_id

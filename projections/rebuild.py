@@ -15,7 +15,7 @@ from psycopg import sql
 
 from projections import checkpoints as places
 from projections import parking, source
-from projections.applying import apply_batch
+from projections.applying import apply_batch, with_statements
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection, try_lock
 from projections.differences import Difference, differences
@@ -152,8 +152,9 @@ def _target(connection: Connection, projection: Projection) -> int:
 
 def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progress: Progress) -> None:
     intake = Intake(checkpoint.position, checkpoint.running_hash)
-    for batch in source.batches(intake, up_to, BATCH_MAX):
-        apply_batch(connection, [checkpoint], batch, NO_LAG)
+    batches = source.batches(intake, up_to, BATCH_MAX)
+    for batch, made in with_statements([checkpoint], batches, lambda: NO_LAG):
+        apply_batch(connection, [checkpoint], batch, NO_LAG, made)
         progress(checkpoint.position, up_to)
 
 

@@ -13,7 +13,7 @@ from ledger.store.journal import Sequenced
 from projections.intake import ChainBroken, Intake
 from projections.projection import Batch
 
-__all__ = ["NO_HASH", "Sequenced", "head_position", "read_at", "read_range", "running_hash_at"]
+__all__ = ["NO_HASH", "Sequenced", "ahead", "head_position", "read_at", "read_range", "running_hash_at"]
 # Beyond what the pool and the server may take for one batch (5 s and 30 s): then the connection itself is dead.
 READ_S_MAX = 40.0
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def head_position() -> int:
 
 def read_range(after: int, up_to: int) -> Iterator[list[Sequenced]]:
     """Yield batches of events from position `after` + 1 to `up_to`. Raises: ChainBroken, StoreUnavailable."""
-    return _ahead(_without_gaps(journal.read_all(after, up_to)))
+    return ahead(_without_gaps(journal.read_all(after, up_to)))
 
 
 def batches(intake: Intake, up_to: int, size_max: int) -> Iterator[Batch]:
@@ -52,6 +52,22 @@ def running_hash_at(position: int) -> bytes | None:
     return sequenced.running_hash if sequenced else None
 
 
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, each made while the one before is worked on. Raises: what making them does, StoreUnavailable.
+
+    **Why** a thread: while one batch is worked on the event store already looks up the next. Nobody waits for it
+    longer than a read can take, and whoever stops in the middle does not wait for the batch it will not see.
+    """
+    worker = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        upcoming = worker.submit(next, items, None)
+        while (item := _in_time(upcoming)) is not None:
+            upcoming = worker.submit(next, items, None)
+            yield item
+    finally:
+        worker.shutdown(wait=False, cancel_futures=True)
+
+
 def split(events: Sequence[Sequenced], size_max: int) -> Iterator[Sequence[Sequenced]]:
     """Yield whole commands, about `size_max` events at a time."""
     start = 0
@@ -61,22 +77,6 @@ def split(events: Sequence[Sequenced], size_max: int) -> Iterator[Sequence[Seque
             end += 1
         yield events[start:end]
         start = end
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield items, each read while the one before is worked on. Raises: what reading them does, StoreUnavailable.
-
-    **Why** a thread: while one batch is applied the event store already looks up the next. Nobody waits for it
-    longer than a read can take, and whoever stops in the middle does not wait for the batch it will not see.
-    """
-    worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
-    try:
-        upcoming = worker.submit(next, items, None)
-        while (item := _in_time(upcoming)) is not None:
-            upcoming = worker.submit(next, items, None)
-            yield item
-    finally:
-        worker.shutdown(wait=False, cancel_futures=True)
 
 
 def _in_time(upcoming: Future[T | None]) -> T | None:

@@ -13,9 +13,10 @@ from functools import partial
 
 import structlog
 
+from ledger.store.rounds import Round
 from projections import checkpoints as places
 from projections import parking, source
-from projections.applying import apply_batch, apply_in_loop
+from projections.applying import apply_batch, apply_in_loop, with_statements
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.intake import ChainBroken, Intake
@@ -168,8 +169,9 @@ class Turn:
     def _follow_journal(self, up_to: int) -> None:
         # An intake of its own, because it may be ahead of what is stored.
         intake = Intake(self._intake.position, self._intake.running_hash)
-        for batch in source.batches(intake, up_to, BATCH_MAX):
-            self._apply(batch)
+        batches = source.batches(intake, up_to, BATCH_MAX)
+        for batch, made in with_statements(self._live, batches, self._lag.percentiles):
+            self._apply(batch, made)
             self._intake = Intake(batch.recorded[-1].position, batch.recorded[-1].running_hash)
             if self._is_stopped():
                 return
@@ -179,8 +181,8 @@ class Turn:
         for whole in source.split(events, BATCH_MAX):
             self._apply(Batch(whole))
 
-    def _apply(self, batch: Batch) -> None:
-        apply_batch(self._connection, self._live, batch, self._lag.percentiles())
+    def _apply(self, batch: Batch, made: Round | None = None) -> None:
+        apply_batch(self._connection, self._live, batch, self._lag.percentiles(), made)
         self._lag.note(batch.recorded[0].event.recorded_at)
 
     def _help(self, checkpoint: Checkpoint) -> None:
@@ -191,8 +193,9 @@ class Turn:
         intake = Intake(checkpoint.position, checkpoint.running_hash)
         up_to = min(self.position, checkpoint.position + SLICE_MAX)
         try:
-            for batch in source.batches(intake, up_to, BATCH_MAX):
-                apply_batch(self._connection, [checkpoint], batch, self._lag.percentiles())
+            batches = source.batches(intake, up_to, BATCH_MAX)
+            for batch, made in with_statements([checkpoint], batches, self._lag.percentiles):
+                apply_batch(self._connection, [checkpoint], batch, self._lag.percentiles(), made)
         except ChainBroken as error:
             self._behind.remove(checkpoint)
             self._stop(checkpoint, str(error))

@@ -6,6 +6,7 @@ rows to append. It writes nothing itself, so a dry run is a plan that is not app
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid5
@@ -19,19 +20,21 @@ from ledger.engine.replay import from_stored, to_stored
 from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import BatchAborted, IdempotencyKeyReused
-from ledger.store.append import Append, RefusalRow
+from ledger.store.append import Append
 from ledger.store.event_store import Head, Snapshot
 from ledger.store.hashing import NO_HASH
 from ledger.store.recorded import RecordedEvent, event_id_of, sealed
+from ledger.store.refusals import Refusal
 
 
 class Plan:
-    def __init__(self, snapshot: Snapshot, sealer: Sealer, *, atomic: bool) -> None:
+    def __init__(self, snapshot: Snapshot, sealer: Sealer, *, atomic: bool, is_unheard: bool = False) -> None:
+        """`is_unheard`: an earlier attempt at these very commands may have been written, or may be yet."""
         self.outcomes: list[Outcome] = []
         self.rows = Append()
         self._snapshot = snapshot
         self._heads = snapshot.heads
-        self._atomic = atomic
+        self._atomic, self._is_unheard = atomic, is_unheard
         self._sealer = sealer
         self.advanced: dict[str, Head] = {}  # the heads that the plan leaves, of the aggregates it writes to
 
@@ -53,7 +56,9 @@ class Plan:
             return
         # By what would have been written: a key that comes twice makes a replay of what is undone here.
         undone = {command_id for command_id, _ in self.rows.commands}
-        self.rows.commands, self.rows.keys, self.advanced = [], [], {}
+        refused = {f"/{refusal.command_id}" for refusal in self.rows.refusals}
+        self.rows.commands, self.advanced = [], {}
+        self.rows.keys = [row for row in self.rows.keys if row[0] in refused]
         aborted = Rejected(BatchAborted("another command of this batch was rejected"))
         self.outcomes = [
             aborted if isinstance(outcome, Accepted) and outcome.command_id in undone else outcome
@@ -72,12 +77,19 @@ class Plan:
     def _replayed(self, submission: Submission) -> Outcome | None:
         key = submission.stored_key
         if key is None or key not in self._snapshot.keys:
-            return None
+            return self._refused_before(submission)
         request_hash, stored = self._snapshot.keys[key]
         if not self._sealer.is_same_request(submission, request_hash):
             detail = "this idempotency key was used for another request"
             return Rejected(IdempotencyKeyReused(detail, idempotency_key=submission.idempotency_key))
         return from_stored(stored, self._snapshot.events)
+
+    def _refused_before(self, submission: Submission) -> Outcome | None:
+        """An earlier attempt of this very call whose refusal went on record unheard."""
+        if submission.own_key not in self._snapshot.keys:
+            return None
+        outcome = from_stored(self._snapshot.keys[submission.own_key][1], self._snapshot.events)
+        return replace(outcome, replayed=False)
 
     def _decided(self, submission: Submission) -> Outcome:
         aggregate_ids = submission.command.aggregate_ids
@@ -137,9 +149,16 @@ class Plan:
             self.rows.refusals.append(_refusal(sealed_submission, outcome.error))
         else:
             return
-        if submission.stored_key is None:
+        is_keyless = submission.stored_key is None or self._atomic  # an aborted call takes its callers' keys back
+        is_own = is_keyless and (self._is_unheard or isinstance(outcome, Rejected))
+        if submission.stored_key is None and not is_own:
             return
         stored, request_hash = to_stored(outcome), self._sealer.request_hash(submission)
+        if is_own:
+            # Of an attempt that refuses and one that accepts, when the first was never heard, one gets this row.
+            self.rows.keys.append((submission.own_key, request_hash, stored))
+        if submission.stored_key is None:
+            return
         self.rows.keys.append((submission.stored_key, request_hash, stored))
         # The same key again, further on in this call, is answered as it would be in the next.
         self._snapshot.keys[submission.stored_key] = (request_hash, stored)
@@ -172,8 +191,8 @@ def _metadata(submission: Submission, size: int) -> dict[str, Any]:
     }
 
 
-def _refusal(submission: Submission, error: LedgerError) -> RefusalRow:
-    return RefusalRow(
+def _refusal(submission: Submission, error: LedgerError) -> Refusal:
+    return Refusal(
         # The same at every attempt, so that one whose COMMIT went through unheard is not on record twice.
         refusal_id=uuid5(submission.command_id, "refusal"),
         command_id=submission.command_id,

@@ -21,23 +21,14 @@ from ledger.errors import LedgerError, TooLate
 from ledger.store import event_store, prepared, sql, wire
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import Head
-from ledger.store.prepared import BINARY, TEXT, Pipeline, Statement
+from ledger.store.pipeline import Pipeline
+from ledger.store.prepared import BINARY, TEXT, Statement
 from ledger.store.recorded import RecordedEvent
+from ledger.store.refusals import Refusal
 
 # A single deposit is one event, a transfer two; each further row is another statement for the server to plan.
 FEW_EVENTS_MAX = 4
 NO_HEADS: Mapping[str, Head] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class RefusalRow:
-    refusal_id: UUID
-    command_id: UUID
-    command_type: str
-    command: dict[str, Any]
-    actor: str
-    code: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -46,7 +37,7 @@ class Append:
 
     commands: list[tuple[UUID, list[RecordedEvent]]] = field(default_factory=list)
     keys: list[tuple[str, bytes, dict[str, Any]]] = field(default_factory=list)
-    refusals: list[RefusalRow] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.commands or self.keys or self.refusals)
@@ -199,9 +190,8 @@ def _add_commands(write: _Write, commands: list[tuple[UUID, list[RecordedEvent]]
     write.add(sql.INSERT_OUTBOX_ON_HEADS, BINARY, wire.binary_instant(deadline), *heads_there, *outbox)
 
 
-def _add_refusals(write: _Write, refusals: list[RefusalRow]) -> None:
-    rows = ((r.refusal_id, r.command_id, r.command_type, r.command, r.actor, r.code, r.detail) for r in refusals)
-    refusal_ids, command_ids, command_types, commands, actors, codes, details = _columns(rows)
+def _add_refusals(write: _Write, refusals: list[Refusal]) -> None:
+    refusal_ids, command_ids, command_types, commands, actors, codes, details, _ = _columns(refusals)
     write.add(
         sql.INSERT_REFUSALS, BINARY, wire.uuids(refusal_ids), wire.uuids(command_ids), wire.texts(command_types),
         wire.jsons(commands), wire.texts(actors), wire.texts(codes), wire.texts(details),

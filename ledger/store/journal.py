@@ -22,9 +22,9 @@ from ledger.store import sql
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import FINAL_AFTER
 from ledger.store.hashing import NO_HASH, extend_running_hash
-from ledger.store.pipeline import BEGIN, COMMIT, Round, rows
 from ledger.store.prepared import StoreConnection
 from ledger.store.recorded import RecordedEvent
+from ledger.store.rounds import BEGIN, COMMIT, Round, rows
 
 # Commands one step moves: some 10 ms of work on PostgreSQL, so a late nudge waits no longer than that.
 COMMANDS_PER_STEP_MAX = 1_000

@@ -2,7 +2,8 @@
 
 All of it is valid on CockroachDB and on PostgreSQL. Arrays go in, one per column, and are unnested: a batch
 of any size is one statement of one shape, so it is planned once and costs one round trip. `%b` sends them in
-binary: as text, psycopg escapes every element with a regular expression (ADR 2 has the figures).
+binary: as text, psycopg escapes every element with a regular expression (ADR 2 has the figures). Arrays of 32 bits
+are `int4[]`: CockroachDB takes `int[]` for `int8[]`, and an array that comes in binary for one of another type.
 """
 
 import re
@@ -51,7 +52,7 @@ INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type,
                     data, metadata, state, recorded_at, effective_at, previous_hash, hash)
 SELECT event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
        data::jsonb, metadata::jsonb, state::jsonb, recorded_at, effective_at, previous_hash, hash
-FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::int[],
+FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::int4[],
             %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[], %b::bytea[], %b::bytea[])
   AS new (event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
           data, metadata, state, recorded_at, effective_at, previous_hash, hash)
@@ -184,7 +185,7 @@ INSERT INTO journal (position, event_id, aggregate_id, version, event_type, comm
                      event_hash, running_hash, is_late, sequenced_at)
 SELECT position, event_id::uuid, aggregate_id, version, event_type, command_id, command_index, command_size,
        event_hash, running_hash, is_late, clock_timestamp()
-FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::uuid[], %b::int[], %b::int[],
+FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::uuid[], %b::int4[], %b::int4[],
             %b::bytea[], %b::bytea[], %b::bool[])
   AS new (position, event_id, aggregate_id, version, event_type, command_id, command_index, command_size,
           event_hash, running_hash, is_late)
@@ -279,7 +280,7 @@ SELECT root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s
 LAST_TILE = "SELECT tile_index FROM tiles WHERE level = 0 ORDER BY tile_index DESC LIMIT 1"
 INSERT_TILES = """
 INSERT INTO tiles (level, tile_index, hashes, root)
-SELECT level, tile_index, hashes, root FROM unnest(%b::int[], %b::bigint[], %b::bytea[], %b::bytea[])
+SELECT level, tile_index, hashes, root FROM unnest(%b::int4[], %b::bigint[], %b::bytea[], %b::bytea[])
   AS new (level, tile_index, hashes, root)
 """
 INSERT_TREE_HEAD = "INSERT INTO tree_heads (tree_size, note, signed_at) VALUES (%s, %s, clock_timestamp())"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -23,7 +24,10 @@ POOL_SIZE_MAX = 4  # per process: keys are asked for in batches, and mostly they
 WAIT_S_MAX = 5.0
 CONNECT_S_MAX = 5
 STATEMENT_MS_MAX = 10_000
+# Longer than the server spends on a statement: a server that hangs says nothing at all.
+ANSWER_S_MAX = 12.0
 _opening = Lock()
+_from_memory: ContextVar[bool] = ContextVar("from_memory", default=False)
 
 
 class KeysUnavailable(StoreUnavailable):
@@ -32,18 +36,45 @@ class KeysUnavailable(StoreUnavailable):
     code = "keys_unavailable"
 
 
-def pool() -> ConnectionPool[psycopg.Connection[Any]]:
+class NotInMemory(Exception):
+    """A key that is not in memory is needed, or the word of the database that memory may still be trusted."""
+
+
+class KeyConnection(psycopg.Connection[Any]):
+    """A connection that does not wait without end."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Raises: psycopg.OperationalError after ANSWER_S_MAX; the connection is of no use then."""
+        try:
+            return super().wait(gen, interval, ANSWER_S_MAX if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()
+            raise psycopg.OperationalError(f"no answer within {ANSWER_S_MAX:.0f} s") from error
+
+
+@contextmanager
+def from_memory() -> Iterator[None]:
+    """Let nothing in here wait for the portal's database: what would ask it raises NotInMemory instead."""
+    token = _from_memory.set(True)
+    try:
+        yield
+    finally:
+        _from_memory.reset(token)
+
+
+def pool() -> ConnectionPool[KeyConnection]:
     """Return this process's pool, opened on first use; the lock, because two threads may be the first together."""
     with _opening:
         return _opened_pool()
 
 
 @lru_cache(maxsize=1)
-def _opened_pool() -> ConnectionPool[psycopg.Connection[Any]]:
+def _opened_pool() -> ConnectionPool[KeyConnection]:
     parameters = connections[ALIAS].get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "client_encoding"):
         parameters.pop(django_only, None)
     return ConnectionPool(
+        connection_class=KeyConnection,
         kwargs={**parameters, "connect_timeout": CONNECT_S_MAX, "autocommit": True},
         min_size=1,
         max_size=POOL_SIZE_MAX,
@@ -62,8 +93,10 @@ def close_pool() -> None:
 
 
 @contextmanager
-def connection() -> Iterator[psycopg.Connection[Any]]:
-    """Yield a connection of this process's pool, in autocommit mode. Raises: KeysUnavailable."""
+def connection() -> Iterator[KeyConnection]:
+    """Yield a connection of this process's pool, in autocommit mode. Raises: KeysUnavailable, NotInMemory."""
+    if _from_memory.get():
+        raise NotInMemory
     try:
         with pool().connection() as borrowed:
             yield borrowed

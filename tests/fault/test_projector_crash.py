@@ -67,7 +67,7 @@ def test_a_checkpoint_that_moved_elsewhere_stops_the_batch_and_its_rows(monkeypa
     """A second projector that should not be there: of two that apply the same batch, one commits."""
     apply_batch, intruded = turn.apply_batch, []
 
-    def intrude(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
+    def intrude(connection: Any, checkpoints: Any, batch: Batch, *others: Any) -> None:
         if not intruded and checkpoints[0].position:
             intruded.append(True)
             with psycopg.connect(connection.info.dsn) as other:
@@ -77,7 +77,7 @@ def test_a_checkpoint_that_moved_elsewhere_stops_the_batch_and_its_rows(monkeypa
                         "UPDATE checkpoints SET position = %s, running_hash = %s WHERE projection = %s",
                         (batch.recorded[-1].position, batch.recorded[-1].running_hash, place.projection.name),
                     )
-        apply_batch(connection, checkpoints, batch, lag)
+        apply_batch(connection, checkpoints, batch, *others)
 
     monkeypatch.setattr(turn, "apply_batch", intrude)
     monkeypatch.setattr(turn, "BATCH_MAX", 10)

@@ -12,8 +12,9 @@ from django.core.management import call_command
 
 from ledger.domain.commands import CreateAccount, Deposit
 from ledger.store import journal
-from projections import accounts, activity, money, postings, transactions
+from projections import accounts, activity, applying, money, postings, transactions, turn
 from projections.money import MOVES_MONEY
+from projections.projection import Batch
 from tests.poison_world import a_history_with_poison, is_poison, parked, poisonous
 from tests.read_world import (
     WRONG_BOOKS,
@@ -27,6 +28,7 @@ from tests.read_world import (
     submit,
     wait_until_applied,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
@@ -62,6 +64,43 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
         assert parked(name) == []
     assert_read_model_is_right()
     assert call("show_projections") == 0
+
+
+def test_what_follows_a_poisoned_event_parks_though_its_statements_are_made_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database finds out, when the statements of the next batch are waiting: they have to be thrown away."""
+    monkeypatch.setattr(turn, "BATCH_MAX", 10)
+    usd = a_history_with_poison()
+    events = journal.read(0)
+    cause = next(s for s in events if is_poison(s.event))
+    behind = {s.command_id for s in events if s.event.aggregate_id == usd[0] and s.position >= cause.position}
+    made: list[int] = []
+
+    def counted(checkpoints: Any, batch: Batch, lag: Any) -> Any:
+        found = applying_made(checkpoints, batch, lag)
+        made.extend(s.position for s in batch.recorded if found is not None)
+        return found
+
+    def apply_after_them(connection: Any, checkpoints: Any, batch: Batch, *others: Any) -> None:
+        if cause in batch.recorded:
+            wait_for(lambda: max(made) > batch.recorded[-1].position, "the next batch's statements are made")
+        apply_batch(connection, checkpoints, batch, *others)
+
+    applying_made, apply_batch = applying._made, turn.apply_batch
+    monkeypatch.setattr(applying, "_made", counted)
+    monkeypatch.setattr(turn, "apply_batch", apply_after_them)
+    change_read_model("ALTER TABLE transactions ADD CONSTRAINT no_cent CHECK (amount_minor <> -1 OR currency <> 'USD')")
+    try:
+        with projector():
+            wait_until_applied()
+            assert parked("transactions") == [
+                (s.position, s.event.aggregate_id, s is cause) for s in events if s.command_id in behind
+            ]
+    finally:
+        change_read_model("ALTER TABLE transactions DROP CONSTRAINT no_cent")
+    assert call("retry_parked") == 0
+    assert_read_model_is_right()
 
 
 def call(command: str, *arguments: str) -> int:

@@ -67,8 +67,8 @@ def test_no_checkpoint_ever_splits_a_transfer(batch: int, pull: int, monkeypatch
         assert read_model(HALF_TRANSFERS) == []
         seen.append(batch.recorded[-1].position)
 
-    def apply_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> None:
-        apply_batch(connection, checkpoints, batch, lag)
+    def apply_and_look(connection: Any, checkpoints: Any, batch: Batch, *others: Any) -> None:
+        apply_batch(connection, checkpoints, batch, *others)
         look(batch)
 
     async def apply_in_loop_and_look(connection: Any, checkpoints: Any, batch: Batch, lag: Any) -> bool:

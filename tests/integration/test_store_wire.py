@@ -19,7 +19,7 @@ from ledger.store.prepared import BINARY, Statement
 ARRAYS = Statement(
     b"test_arrays",
     b"""SELECT id, text, json::jsonb, big, small, at, bytes
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::int[], $6::timestamptz[], $7::bytea[])
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::int4[], $6::timestamptz[], $7::bytea[])
           AS new (id, text, json, big, small, at, bytes)""",
 )
 SCALARS = Statement(b"test_scalars", b"SELECT $1::uuid, $2::text, $3::jsonb, $4::bigint, $5::timestamptz, $6::bytea")

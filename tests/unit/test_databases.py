@@ -31,15 +31,12 @@ def test_a_socket_folder_is_a_host() -> None:
 
 
 def test_another_users_connection_takes_the_role() -> None:
-    assert (
-        database("cockroachdb://root@db/ledger", role="chronicle_app")["OPTIONS"]["options"] == "-c role=chronicle_app"
-    )
-    kept = database("postgresql://o@db/x?options=-c%20lock_timeout%3D5s", role="chronicle_app")["OPTIONS"]["options"]
-    assert kept == "-c lock_timeout=5s -c role=chronicle_app"
+    options = database("cockroachdb://root@db/ledger?options=-c%20lock_timeout%3D5s", role="chronicle_app")["OPTIONS"]
+    assert options == {"options": "-c lock_timeout=5s", "assume_role": "chronicle_app"}
 
 
 def test_the_roles_own_connection_has_it_already() -> None:
-    assert "options" not in database("postgresql://chronicle_app@db/ledger", role="chronicle_app")["OPTIONS"]
+    assert "assume_role" not in database("postgresql://chronicle_app@db/ledger", role="chronicle_app")["OPTIONS"]
 
 
 def test_the_minimum_version_of_cockroachdb_can_be_lowered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from chronicle.processes import run_until_stopped
 from projections.runner import run_projections
-
-# A batch is thousands of tuples and dicts that live for some milliseconds and never form a cycle: with Python's
-# default of 700 the collector walks them again and again.
-GC_ALLOCATIONS = 100_000
 
 
 class Command(BaseCommand):
@@ -21,6 +16,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # What is read could have been changed if the locks on history were off: see ledger.checks.
         self.check(databases=["event_store"])
-        gc.freeze()
-        gc.set_threshold(GC_ALLOCATIONS)
         run_until_stopped(run_projections)
