@@ -23,7 +23,7 @@ from ledger.errors import BatchAborted, IdempotencyKeyReused
 from ledger.store.append import Append
 from ledger.store.event_store import Head, Snapshot
 from ledger.store.hashing import NO_HASH
-from ledger.store.recorded import RecordedEvent, event_id_of, sealed
+from ledger.store.recorded import RecordedEvent, event_id_of, event_ids_of, sealed
 from ledger.store.refusals import Refusal
 
 
@@ -86,7 +86,7 @@ class Plan:
 
     def _refused_before(self, submission: Submission) -> Outcome | None:
         """An earlier attempt of this very call whose refusal went on record unheard."""
-        if submission.own_key not in self._snapshot.keys:
+        if not self._is_unheard or submission.own_key not in self._snapshot.keys:
             return None
         outcome = from_stored(self._snapshot.keys[submission.own_key][1], self._snapshot.events)
         return replace(outcome, replayed=False)
@@ -100,8 +100,7 @@ class Plan:
         try:
             _check_version(submission, heads[0])
             state = {id_: head.state for id_, head in zip(aggregate_ids, heads, strict=True)}
-            decided = decide(submission.command, state, context)
-            events = self._record(submission, decided, context)
+            events = self._record(submission, decide(submission.command, state, context), context)
         except LedgerError as error:
             return Rejected(error)
         return Accepted(submission.command_id, tuple(events))
@@ -114,14 +113,15 @@ class Plan:
     def _record(self, submission: Submission, decided: list[Decided], context: Context) -> list[RecordedEvent]:
         effective_text = format_instant(context.effective_at)
         metadata = _metadata(submission, context.command_id, len(decided))
+        event_ids = event_ids_of(submission.command_id, len(decided))
         events, after = [], dict[str, Head]()  # no head moves before every event of the command is sealed
-        for index, (aggregate_id, event) in enumerate((d.aggregate_id, d.event) for d in decided):
+        for index, (aggregate_id, event) in enumerate(decided):
             aggregate = aggregates.of_id(aggregate_id)
             head = after.get(aggregate_id) or self._heads.get(aggregate_id) or Head()  # or named after this command
             state = aggregate.evolve(head.state, event, effective_text)
             recorded = sealed(
                 RecordedEvent(
-                    event_id=event_id_of(submission.command_id, index),
+                    event_id=event_ids[index],
                     aggregate_type=aggregate.type,
                     aggregate_id=aggregate_id,
                     version=head.version + 1,
