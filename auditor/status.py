@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from auditor import sql
 from auditor.books import BOOKS, Total
+from auditor.integrity.standing import Signed, Verified, last_signed, last_verified
 from ledger import selectors as ledger
 from ledger.domain.instants import format_instant
 from ledger.errors import StoreUnavailable
@@ -58,6 +59,8 @@ class Status:
     accounts: int | None = None
     totals: list[Total] = field(default_factory=list)
     is_balanced: bool | None = None
+    signed: Signed | None = None
+    verified: Verified | None = None
     is_stream_connected: bool | None = None
     unavailable: list[str] = field(default_factory=list)
 
@@ -86,9 +89,14 @@ def read_status(is_stream_connected: bool | None = None) -> Status:
             "events_per_second": journal.events_per_second,
             "outbox_waiting": journal.outbox_waiting,
             "late_events": journal.late_events,
+            "signed": last_signed(),
         }
     except StoreUnavailable:
         unavailable.append("event_store")
+    try:
+        numbers["verified"] = last_verified()
+    except django.db.OperationalError:
+        unavailable.append("portal")
     try:
         projections = _read_projections(None if journal is None else journal.head_position)
         books = BOOKS.read()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
@@ -26,26 +27,34 @@ TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("appe
 # Keys may be removed when they are old, so their trigger calls a function of its own (ADR 6).
 KEYS_TRIGGER = "idempotency_keys_append_only"
 _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
-# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has.
+# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has. Names are cast,
+# so that neither engine has to find out what a function or an array of names would be.
 _PRIVILEGES = """
 SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[]) AS p (privilege)
-WHERE t.schemaname = 'public' AND t.tablename = ANY(%s)
-  AND CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege(%s, t.tablename, 'UPDATE')
-      ELSE has_table_privilege(%s, t.tablename, p.privilege) END
+WHERE t.schemaname = 'public' AND t.tablename::text = ANY(%s::text[])
+  AND CASE p.privilege WHEN 'UPDATE' THEN has_any_column_privilege(%s, t.tablename::text, 'UPDATE')
+      ELSE has_table_privilege(%s, t.tablename::text, p.privilege) END
 ORDER BY t.tablename, p.privilege
 """
 # Also those whose rights it does not have by itself, but only after SET ROLE.
 _MAY_BECOME = """
 SELECT rolname FROM pg_catalog.pg_roles WHERE rolname <> %s AND pg_has_role(%s, oid, 'MEMBER') ORDER BY rolname
 """
-_OWNED = (
-    "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s) AND tableowner = %s"
-)
+_OWNED = """
+SELECT tablename FROM pg_catalog.pg_tables
+WHERE schemaname = 'public' AND tablename::text = ANY(%s::text[]) AND tableowner = %s
+"""
+# A trigger stands when it is on its own table, for every row and column, without a condition, and its function is, to
+# the letter, what the migration made: under the same names one may do nothing.
 _STANDING = """
 SELECT t.tgname FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
-JOIN unnest(%s::text[], %s::text[]) AS wanted (trigger, function) ON t.tgname = wanted.trigger
-WHERE t.tgenabled IN ('O', 'A') AND f.proname = wanted.function AND f.prosrc LIKE '%%RAISE EXCEPTION%%'
+JOIN unnest(%s::text[], %s::int[], %s::text[]) AS wanted (trigger, type, source) ON t.tgname = wanted.trigger
+WHERE t.tgrelid = to_regclass('public.' || replace(replace(t.tgname, '_append_only', ''), '_never_truncated', ''))
+  AND t.tgenabled IN ('O', 'A') AND t.tgtype = wanted.type AND t.tgqual IS NULL AND t.tgattr = ''
+  AND f.prosrc = wanted.source
 """
+# Source: https://github.com/postgres/postgres/blob/REL_18_0/src/include/catalog/pg_trigger.h
+_BEFORE, _FOR_EACH_ROW, _DELETE, _UPDATE, _TRUNCATE = 2, 1, 8, 16, 32
 _MIGRATED = "SELECT 1 FROM django_migrations WHERE app = 'ledger' AND name = %s"
 
 
@@ -129,9 +138,27 @@ def missing_triggers(cursor: Any) -> Iterator[str]:
         return
     cursor.execute(_MIGRATED, [KEYS_MIGRATION])
     keys_function = "refuse_change" if cursor.fetchone() is None else "refuse_change_of_keys"
-    functions = [keys_function if name == KEYS_TRIGGER else "refuse_change" for name in TRIGGERS]
-    cursor.execute(_STANDING, [TRIGGERS, functions])
+    sources = [_source(keys_function if name == KEYS_TRIGGER else "refuse_change") for name in TRIGGERS]
+    cursor.execute(_STANDING, [TRIGGERS, [_type(name) for name in TRIGGERS], sources])
     standing = {name for (name,) in cursor.fetchall()}
     for name in TRIGGERS:
         if name not in standing:
             yield f"the trigger {name} is gone, switched off or no longer refuses"
+    # Set for a database or a role it switches every trigger off, and each of them still stands.
+    cursor.execute("SHOW session_replication_role")
+    ((replication_role,),) = cursor.fetchall()
+    if replication_role != "origin":
+        yield f"session_replication_role is {replication_role}: no trigger is carried out"
+
+
+def _type(trigger: str) -> int:
+    if trigger.endswith("_never_truncated"):
+        return _BEFORE | _TRUNCATE
+    return _BEFORE | _FOR_EACH_ROW | _DELETE | _UPDATE
+
+
+def _source(function: str) -> str:
+    """Return the body of a function as its migration made it."""
+    made_by = {"refuse_change": TRIGGERS_MIGRATION, "refuse_change_of_keys": KEYS_MIGRATION}[function]
+    statement: str = import_module(f"ledger.migrations.{made_by}").FUNCTION
+    return statement.split("$$")[1]

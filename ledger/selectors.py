@@ -58,7 +58,7 @@ class BalanceAt:
 class RefusalsPage:
     """`total`: how many refusals there are under the same filters."""
 
-    refusals: list[refusals.RecordedRefusal]
+    refusals: list[refusals.Refusal]
     total: int
 
 

@@ -23,11 +23,12 @@ from projections.models import ParkedEvent
 from projections.selectors import ALIAS, checkpoint_position, snapshot
 
 PROJECTION = "postings"
-# A bound that is not given is the highest there can be, so that one statement serves every cut.
+# One statement serves every cut. A bound that is not given is a condition that a planner leaves out, where comparing
+# each posting with the end of all time would cost as much as one that is.
 _CUT = """
     position <= %({0}position)s
-    AND recorded_at <= coalesce(%({0}recorded_at)s, 'infinity'::timestamptz)
-    AND effective_at <= coalesce(%({0}effective_at)s, 'infinity'::timestamptz)
+    AND (%({0}recorded_at)s::timestamptz IS NULL OR recorded_at <= %({0}recorded_at)s)
+    AND (%({0}effective_at)s::timestamptz IS NULL OR effective_at <= %({0}effective_at)s)
 """
 # The postings are added up once; the totals and the page of balances are both made of those sums.
 BOOKS = f"""

@@ -21,6 +21,7 @@ from django.conf import settings
 
 from ledger.bus.relay import relay_events
 from ledger.domain.commands import Command, CreateAccount, Deposit, Transfer, Withdraw
+from ledger.drill.forgery import go_past_triggers
 from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
 from ledger.store import journal
@@ -87,8 +88,7 @@ def change_read_model(*statements: str) -> None:
 def change_event_store(statement: str, *parameters: Any) -> None:
     """Tamper as the owner, past the triggers: the application's role may not."""
     with psycopg.connect(libpq(settings.EVENT_STORE_OWNER_URL)) as connection:
-        if not settings.EVENT_STORE_OWNER_URL.startswith("cockroachdb://"):
-            connection.execute("SET session_replication_role = replica")
+        go_past_triggers(connection)
         connection.execute(statement, parameters)  # type: ignore[arg-type]
 
 

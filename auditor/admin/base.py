@@ -15,6 +15,7 @@ from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
+from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from unfold.admin import ModelAdmin
@@ -144,7 +145,8 @@ class ReadOnlyAdmin(ModelAdmin):
         refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
         for kind, subject_id in self.subjects_of_list(request):
             access_log.record(request.user, kind, subject_id, request.get_full_path())
-        return super().changelist_view(request, extra_context)
+        # Django's scripts are for forms and for choosing rows, and would hold up what there is to be seen.
+        return super().changelist_view(request, {**(extra_context or {}), "media": Media()})
 
     def subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the accounts a list is narrowed to; a further page of it is not a further look."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from auditor.admin.base import refuse_null_bytes
 from auditor.permissions import may_manage_users
 
 for model in (User, Group, AuthToken):
@@ -22,6 +25,22 @@ for model in (User, Group, AuthToken):
 
 class AdministratorsOnly(ModelAdmin):
     """Open to the administrator's role, whatever Django's own permissions say."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        texts = [text for query in (request.GET, request.POST) for _, values in query.lists() for text in values]
+        refuse_null_bytes(*request.GET.keys(), *texts)
+        for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.to_python(text)
+            except ValidationError as error:
+                raise SuspiciousOperation("what is selected is named by its id") from error
+        return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        refuse_null_bytes(object_id)
+        return super().change_view(request, object_id, form_url, extra_context)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_manage_users(request)

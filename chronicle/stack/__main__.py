@@ -19,7 +19,7 @@ from chronicle.stack.launcher import SIGNALS, Launcher
 from chronicle.stack.leftovers import StartedProcesses
 from chronicle.stack.nats_release import find_nats_server
 from chronicle.stack.output import Output
-from chronicle.stack.plan import UsageError, check_given, make_plan, read_demo, read_port
+from chronicle.stack.plan import UsageError, check_forms, check_given, make_plan, read_demo, read_port
 from chronicle.stack.ports import is_free
 
 EXIT_CODE_USAGE = 2
@@ -49,6 +49,7 @@ def main() -> int:
 def _run(output: Output) -> None:
     port = read_port(os.environ)
     read_demo(os.environ)
+    check_forms(os.environ)
     folder = DataFolder(os.environ.get("CHRONICLE_DATA") or ".chronicle")
     folder.lock()
     try:

@@ -18,10 +18,11 @@ from psycopg.conninfo import conninfo_to_dict
 from chronicle.stack.errors import StackError
 
 CONNECT_TIMEOUT_S = 5
+OWN_DATABASE = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = current_database()"
 
 
 def check_database(variable: str, url: str) -> None:
-    """**Raises** StackError when nobody can sign in there."""
+    """**Raises** StackError when nobody can sign in there, or the database does not exist."""
     conninfo = re.sub(r"^cockroachdb://", "postgresql://", url)
     try:
         parameters = conninfo_to_dict(conninfo)
@@ -29,9 +30,13 @@ def check_database(variable: str, url: str) -> None:
         raise StackError(f"{variable} is not a database URL.") from error
     place = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}/{parameters.get('dbname', '')}"
     try:
-        psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S).close()
-    except psycopg.OperationalError as error:
+        with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+            # CockroachDB lets one connect to a database that does not exist.
+            exists = connection.execute(OWN_DATABASE).fetchone() is not None
+    except psycopg.Error as error:
         raise StackError(f"The database at {place}, named by {variable}, cannot be used: {_reason(error)}.") from error
+    if not exists:
+        raise StackError(f"The database at {place}, named by {variable}, does not exist.")
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ when NATS_URL is not given. Everything that can be found out before anything sta
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,15 @@ from chronicle.stack.postgres import EmbeddedPostgres
 
 # Where a nats-server listens by default, and the next ones for a second stack on the same machine.
 NATS_PORTS = range(4222, 4322)
+# What `chronicle.settings` takes apart, and how.
+_CURRENCY = r"[A-Z0-9]{3,10}:\d{1,2}"
+_FORMS = {
+    "CHRONICLE_CURRENCIES": (rf"({_CURRENCY}(,{_CURRENCY})*)?", "currencies with their decimals, such as BTC:8,ETH:9"),
+    "CHRONICLE_COCKROACHDB_MINIMUM": (r"(\d+(\.\d+)*)?", "a version, such as 22.1"),
+    "IDEMPOTENCY_KEY_DAYS": (r"\d{1,6}", "a whole number of days"),
+    "NATS_REPLICAS": (r"[1-5]", "a number from 1 to 5"),
+    "NUM_PROXIES": (r"\d{1,3}", "a number of proxies"),
+}
 DATABASE_BY_VARIABLE = {"DATABASE_URL": "portal", "EVENT_STORE_URL": "event_store", "READ_MODEL_URL": "read_model"}
 DEFAULT_ROLE = "chronicle_app"
 
@@ -54,6 +64,16 @@ def read_demo(environment: Mapping[str, str]) -> bool:
     if text not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
         raise UsageError(f"DEMO must be 1 or 0, not {text!r}.")
     return text in {"1", "true", "yes", "on"}
+
+
+def check_forms(environment: Mapping[str, str]) -> None:
+    """Refuse at once what the settings could not read, and every program of the stack would fall over.
+
+    Raises: UsageError.
+    """
+    for variable, (form, meaning) in _FORMS.items():
+        if (text := environment.get(variable)) is not None and not re.fullmatch(form, text, re.ASCII):
+            raise UsageError(f"{variable} must be {meaning}, not {text!r}.")
 
 
 def check_given(environment: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from ledger.api.authentication import MayRead, believed
 from ledger.api.body import StrictJsonParser, StrictRequest
 
 T = TypeVar("T")
-# Below the event store's pool (8), so that reading cannot keep the writer from a connection.
+# Below the event store's pool, so that reading cannot keep the writer, or a batch, from a connection.
 READERS = 6
 POSITION_HEADER = "Chronicle-Position"
 _readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -34,10 +34,11 @@ _readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Run something that blocks, with database connections that are checked and kept."""
-    return await asyncio.get_running_loop().run_in_executor(_readers, _with_connections, function, arguments)
+    return await asyncio.get_running_loop().run_in_executor(_readers, with_connections, function, *arguments)
 
 
-def _with_connections(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+def with_connections(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a thread that lives long, after looking at the database connections it has kept."""
     close_old_connections()
     return function(*arguments)
 

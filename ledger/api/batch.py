@@ -1,12 +1,17 @@
-"""POST /api/v1/commands/batch: many commands in one request, in one transaction, an outcome each, in order.
+"""POST /api/v1/commands/batch: many commands in one request, an outcome each, in order.
 
 Every element is what the single call takes, with its `type` and, if wanted, its `idempotency_key`. A
-malformed element is an outcome of its own, unless `atomic` asks for all or nothing.
+malformed element is an outcome of its own, unless `atomic` asks for all or nothing. Reading and answering ten thousand
+of them takes seconds, so all of it is done in threads of its own: the event loop is everybody's.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.http import HttpResponse
@@ -15,7 +20,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from ledger.api.authentication import roles_in
-from ledger.api.base import answer, in_thread
+from ledger.api.base import answer, with_connections
 from ledger.api.body import StrictJsonParser
 from ledger.api.commands import CommandView
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
@@ -23,7 +28,14 @@ from ledger.api.errors import MissingField, UnknownField
 from ledger.api.schema import COMMAND_STATUSES, problems
 from ledger.domain.errors import InvalidField
 from ledger.engine.execute import COMMANDS_MAX
+from ledger.errors import Overloaded
 
+# Each keeps a processor busy; more at once would be slower for everybody, and none of them sooner done.
+BATCHES_AT_ONCE = 2
+# With the bodies they bring, some 400 MB at worst; whoever comes after that is better told to come again.
+BATCHES_WAITING_MAX = 8
+_workers = ThreadPoolExecutor(BATCHES_AT_ONCE, thread_name_prefix="batch")
+_room = BoundedSemaphore(BATCHES_AT_ONCE + BATCHES_WAITING_MAX)
 _FIELDS = ("commands", "atomic", "dry_run")
 
 
@@ -59,26 +71,35 @@ class BatchView(CommandView):
     )
     async def post(self, request: Request) -> HttpResponse:
         """Execute many commands in order, independently or all-or-nothing."""
-        elements, is_atomic, is_dry_run = _read(_object(request))
-        actor, roles = request.user.get_username(), roles_in(request)
-        entries = [submission_of_element(element, actor, roles) for element in elements]
-        outcomes = await in_thread(partial(execute_elements, entries, is_atomic=is_atomic, is_dry_run=is_dry_run))
-        bodies = [outcome_body(outcome) for outcome in outcomes]
-        accepted = sum(body["success"] for body in bodies)
-        return answer(
-            {
-                "success": accepted == len(bodies),
-                "accepted": accepted,
-                "rejected": len(bodies) - accepted,
-                "dry_run": is_dry_run,
-                "outcomes": bodies,
-            }
-        )
+        return await _in_turn(partial(_execute, request))
 
 
-def _object(request: Request) -> dict[str, Any]:
+async def _in_turn(work: Callable[[], HttpResponse]) -> HttpResponse:
+    """Do it in one of the threads for batches. Raises: Overloaded."""
+    if not _room.acquire(blocking=False):
+        raise Overloaded(f"{BATCHES_WAITING_MAX} batches are waiting already")
+    done = _workers.submit(with_connections, work)
+    done.add_done_callback(lambda _: _room.release())  # also when whoever asked has gone before its turn
+    return await asyncio.wrap_future(done)
+
+
+def _execute(request: Request) -> HttpResponse:
     assert isinstance(request.data, dict), "the parser lets only objects pass"
-    return request.data
+    elements, is_atomic, is_dry_run = _read(request.data)
+    actor, roles = request.user.get_username(), roles_in(request)
+    entries = [submission_of_element(element, actor, roles) for element in elements]
+    outcomes = execute_elements(entries, is_atomic=is_atomic, is_dry_run=is_dry_run)
+    bodies = [outcome_body(outcome) for outcome in outcomes]
+    accepted = sum(body["success"] for body in bodies)
+    return answer(
+        {
+            "success": accepted == len(bodies),
+            "accepted": accepted,
+            "rejected": len(bodies) - accepted,
+            "dry_run": is_dry_run,
+            "outcomes": bodies,
+        }
+    )
 
 
 def _read(data: dict[str, Any]) -> tuple[list[Any], bool, bool]:

@@ -14,7 +14,7 @@ from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.errors import InvalidParameter
 from ledger.api.schema import RefusalsAnswer, query, read
 from ledger.domain.instants import format_instant
-from ledger.store.refusals import Filters, RecordedRefusal
+from ledger.store.refusals import Filters, Refusal
 
 _PARAMETERS = [
     query("limit", int, f"1 to {parameters.PAGE_MAX}; {parameters.PAGE_DEFAULT} when absent"),
@@ -46,7 +46,8 @@ def _after(request: Request) -> UUID | None:
     return after
 
 
-def _json(refusal: RecordedRefusal) -> dict[str, Any]:
+def _json(refusal: Refusal) -> dict[str, Any]:
+    assert refusal.recorded_at is not None, "what was read has been recorded"
     return {
         **refusal._asdict(),
         "refusal_id": str(refusal.refusal_id),

@@ -194,7 +194,7 @@ class BalanceAtAnswer(s.Serializer[Any]):
     at = s.DateTimeField()
     version = s.IntegerField()
     final = s.BooleanField(help_text="no later answer for this instant will differ")
-    proof = s.DictField(required=False, help_text="with proof=1: event, next event or statement, paths, checkpoint")
+    proof = s.DictField(required=False, help_text="with proof=1: checkpoint, packed entries, paths, next or statement")
 
 
 class Currency(s.Serializer[Any]):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from ledger.domain.account import CLOSED, FROZEN, Account
+from ledger.domain.account import ACTIVE, CLOSED, FROZEN, Account
 from ledger.domain.aggregates import State
 from ledger.domain.errors import (
     AccountClosed,
@@ -17,12 +17,11 @@ from ledger.domain.errors import (
     InsufficientFunds,
 )
 from ledger.domain.events import Event
-from ledger.domain.instants import parse_instant
+from ledger.domain.instants import format_instant, parse_instant
 from ledger.domain.money import AMOUNT_MINOR_MAX, format_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """One event and the aggregate it belongs to."""
 
     aggregate_id: str
@@ -32,8 +31,7 @@ class Decided:
 States = Mapping[str, State | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a decision knows beside command and state: its id, and when it counts and is written down."""
 
     command_id: str
@@ -60,13 +58,19 @@ def check_open(account_id: str, account: Account, effective_at: datetime) -> Non
 
 def check_all_open(accounts: Mapping[str, Account], effective_at: datetime) -> None:
     """Do the same for several: rule by rule, so that who is named does not depend on whose account comes first."""
+    effective_text = format_instant(effective_at)  # as `opened_at` is written: texts of one length, in order
+    for account in accounts.values():  # almost always there is nothing to say, and one look is enough
+        if account.status != ACTIVE or effective_text < account.opened_at:
+            break
+    else:
+        return
     for account_id, account in accounts.items():
         check_not_closed(account_id, account)
     for account_id, account in accounts.items():
         if account.status == FROZEN:
             raise AccountFrozen(f"account {account_id} is frozen", account_id=account_id)
     for account_id, account in accounts.items():
-        if effective_at < parse_instant(account.opened_at):
+        if effective_text < account.opened_at:
             raise EffectiveBeforeOpening(
                 f"account {account_id} was opened at {account.opened_at}",
                 account_id=account_id,
@@ -76,6 +80,8 @@ def check_all_open(accounts: Mapping[str, Account], effective_at: datetime) -> N
 
 def available_minor(account: Account, now: datetime) -> int:
     """Return what may leave the account now: an expired hold no longer holds, even before it is released."""
+    if not account.holds:
+        return account.balance_minor + account.overdraft_limit_minor
     expired_minor = sum(hold["amount_minor"] for hold in account.holds.values() if is_expired(hold, now))
     return account.available_minor + expired_minor
 

@@ -15,6 +15,7 @@ from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAmoun
 # The largest integer that every JSON reader keeps exactly (RFC 8785 section 3.2.2.3, RFC 7493 section 2.2):
 # amounts and balances are hashed and proven as JSON numbers. In US dollars it is 90 trillion.
 AMOUNT_MINOR_MAX = 2**53 - 1
+_EXPONENT_MAX = len(str(AMOUNT_MINOR_MAX))
 AMOUNT_DIGITS_MAX = 64  # longer than any amount below the maximum with any currency's decimals
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
@@ -49,7 +50,7 @@ def to_minor(amount: Decimal, currency: str, *, zero_allowed: bool = False) -> i
     if amount < 0 or (amount == 0 and not zero_allowed):
         raise AmountNotPositive("an amount is greater than zero", amount=_short(amount))
     # Bounded by the exponent first: turning 1E+400000 into an integer would take all memory.
-    if amount.adjusted() > len(str(AMOUNT_MINOR_MAX)):
+    if amount.adjusted() > _EXPONENT_MAX:
         raise AmountTooLarge("the amount is larger than this ledger can hold", amount_max=_max(currency))
     # The digits are counted, not scaled in the default context, which would round to 28 of them.
     _sign, digits, exponent = amount.as_tuple()

@@ -31,6 +31,13 @@ _UPDATE = "UPDATE events SET previous_hash = %s, hash = %s WHERE aggregate_id = 
 COCKROACHDB_WITH_TRIGGERS = 24_03_00  # as psycopg counts versions; ledger.migrations.0004_append_only_triggers
 
 
+def has_row_triggers(conn: psycopg.Connection[Any]) -> bool:
+    """Return whether the server has triggers that fire for a row."""
+    return not CrdbConnection.is_crdb(conn) or (
+        CrdbConnectionInfo(conn.pgconn).server_version >= COCKROACHDB_WITH_TRIGGERS
+    )
+
+
 def go_past_triggers(conn: psycopg.Connection[Any]) -> None:
     """Let a superuser's connection, which has done nothing yet, change history.
 
@@ -39,8 +46,7 @@ def go_past_triggers(conn: psycopg.Connection[Any]) -> None:
     if not CrdbConnection.is_crdb(conn):
         conn.execute("SET session_replication_role = replica")
         return
-    version = CrdbConnectionInfo(conn.pgconn).server_version
-    if version < COCKROACHDB_WITH_TRIGGERS:
+    if not has_row_triggers(conn):
         return
     was_autocommit, conn.autocommit = conn.autocommit, True  # each is a change of the schema, to be finished by itself
     for table in APPEND_ONLY_TABLES:

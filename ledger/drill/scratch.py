@@ -41,15 +41,19 @@ class Scratch:
         return make_conninfo(self._owner, dbname=self._current)
 
     def copy(self) -> None:
-        """Make the pristine copy. With COPY, so that it works across engines and while the ledger runs."""
+        """Make the pristine copy, while the ledger runs: in one transaction, or it would be of several moments."""
         self._create(self._pristine)
         source_url, target_url = (make_conninfo(self._owner, dbname=name) for name in (self._original, self._pristine))
-        with psycopg.connect(source_url) as source, psycopg.connect(target_url) as target:
-            if not self._is_cockroachdb:
-                # One snapshot for all tables, or the copy would be of several moments.
+        with psycopg.connect(target_url) as target:
+            if self._is_cockroachdb:  # one statement reaches every database there
+                for table in TABLES:
+                    names = sql.Identifier(table), sql.Identifier(self._original, "public", table)
+                    target.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*names))
+                return
+            with psycopg.connect(source_url) as source:
                 source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            for table in TABLES:
-                _copy(source, target, table)
+                for table in TABLES:
+                    _copy(source, target, table)
 
     @contextmanager
     def fresh(self) -> Iterator[str]:

@@ -1,35 +1,25 @@
-"""The engine: a list of commands in, one transaction, an outcome for each out.
+"""The engine: a list of commands in, an outcome for each out, in order.
 
-Round trips: one to read, one to append, however many commands; the first is spared on accounts that this process
-wrote to last. Every accepted command takes effect exactly
-once: its event ids follow from its command_id, so a second execution of it cannot commit, and after a broken
-COMMIT the next attempt finds the first one's events instead of guessing.
+All or nothing is one transaction. Commands that are independent are carried out in parts, one transaction each: so a
+long list holds no lock for long, and none of it fails for being long. What a part has done is done; when one cannot be
+written, its commands and those after it are told so one by one, and may be sent again.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
-from ledger.engine.originals import with_originals
-from ledger.engine.plan import Plan
-from ledger.engine.replay import event_ids_in
-from ledger.engine.sealing import Sealer
-from ledger.engine.submission import Outcome, Submission
-from ledger.engine.writing import Writing, writing_from_memory
-from ledger.errors import Busy, CommitUnknown, StoreConflict, StoreUnavailable, TooLate
-from ledger.store import event_store
-from ledger.store.recorded import event_id_of
-from ledger.subjects.connection import KeysUnavailable
+from ledger.engine.submission import Outcome, Rejected, Submission
+from ledger.engine.transaction import execute_in_one_transaction
+from ledger.errors import Busy, StoreUnavailable, TooLate
 
-# A batch of this many commands is some 20 MB of parameters and a second of work; more belongs in two calls.
+# This many commands are some 20 MB of parameters and a second of work; more belongs in two calls.
 COMMANDS_MAX = 10_000
-# With eight writers on one account every round lets one through: 30 rounds, or the deadline, whichever is first.
-ATTEMPTS_MAX = 30
-RETRY_S_MAX = 10.0
-BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.001, 0.25
+# Some 100 ms of work: a fiftieth of the time in which a command must commit (event_store.FINAL_AFTER).
+COMMANDS_PER_TRANSACTION = 1_000
+# What is left of a call after that is given back to its caller, whose patience is about as long.
+CALL_S_MAX = 30.0
 
 
 def execute(
@@ -40,69 +30,38 @@ def execute(
     may_be_written: bool = False,
     on_commit: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """Execute commands in order, in one transaction, and return an outcome for each.
+    """Execute commands in order and return an outcome for each.
 
     `atomic`: all or nothing; otherwise a rejected command does not stop its neighbours. `dry_run`: the same
     outcomes, nothing written. `may_be_written`: an earlier call with these very submissions ended without an answer,
-    so what it may have committed is looked up first. `on_commit` is called once when something was written.
+    so what it may have committed is looked up first. `on_commit` is called after each transaction that wrote something.
     Raises: Busy or StoreUnavailable, when nothing is known to be written and retrying is safe under the same
-    command ids or idempotency keys.
+    command ids or idempotency keys. When something was, they are the outcomes of the commands that were not.
     """
     assert 0 < len(submissions) <= COMMANDS_MAX, f"1 to {COMMANDS_MAX} commands a call"
-    deadline = time.monotonic() + RETRY_S_MAX
-    last_error: Exception | None = None
-    for attempt in range(ATTEMPTS_MAX):
+    if atomic or dry_run:
+        return execute_in_one_transaction(
+            submissions, atomic=atomic, dry_run=dry_run, may_be_written=may_be_written, on_commit=on_commit
+        )
+    return _execute_in_parts(submissions, may_be_written, on_commit)
+
+
+def _execute_in_parts(
+    submissions: Sequence[Submission], may_be_written: bool, on_commit: Callable[[], None]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    size, deadline = COMMANDS_PER_TRANSACTION, time.monotonic() + CALL_S_MAX
+    while rest := submissions[len(outcomes) :]:
         try:
-            return _attempt(submissions, atomic, dry_run, may_be_written or last_error is not None, on_commit)
-        except (StoreConflict, CommitUnknown, StoreUnavailable) as error:
-            last_error = error
-        pause_s = random.uniform(0, min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**attempt))  # noqa: S311 (jitter)
-        if time.monotonic() + pause_s > deadline:
-            break
-        time.sleep(pause_s)
-    if isinstance(last_error, StoreConflict):
-        raise Busy(_why(last_error), attempts=attempt + 1) from last_error
-    if isinstance(last_error, KeysUnavailable):
-        raise last_error
-    raise StoreUnavailable("the event store does not answer") from last_error
-
-
-def _why(error: StoreConflict) -> str:
-    if isinstance(error, TooLate):
-        limit_s = event_store.FINAL_AFTER.total_seconds()
-        return f"it could not be written within {limit_s:.0f} s; try again, with fewer commands in one call"
-    return "too many writers want the same account; try again"
-
-
-def _attempt(submissions: Sequence[Submission], atomic: bool, dry_run: bool, is_retry: bool,
-             on_commit: Callable[[], None]) -> list[Outcome]:  # fmt: skip
-    submissions = with_originals(submissions)
-    aggregate_ids = sorted({id_ for s in submissions for id_ in s.command.aggregate_ids})
-    writing = None if is_retry or dry_run else writing_from_memory(submissions, aggregate_ids, atomic=atomic)
-    if writing is None:
-        keys = sorted({s.stored_key for s in submissions if s.stored_key is not None})
-        # Only after a failed attempt can a command of ours be in the store already.
-        first_event_ids = [event_id_of(s.command_id, 0) for s in submissions] if is_retry else []
-        snapshot = event_store.read(aggregate_ids, keys, first_event_ids)
-        _read_whole_answers(snapshot)
-        plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=dry_run), atomic=atomic)
-        writing = Writing(plan, snapshot.now)
-        if dry_run:
-            writing.decide(submissions)
-        elif is_retry or atomic:
-            writing.write_whole(submissions)
-        else:
-            writing.write(submissions)
-    if writing.is_committed:
-        on_commit()
-    return writing.plan.outcomes
-
-
-def _read_whole_answers(snapshot: event_store.Snapshot) -> None:
-    """Fetch the events that stored answers and earlier attempts speak of; a round trip only when there are any."""
-    wanted: set[UUID] = {id_ for _, stored in snapshot.keys.values() for id_ in event_ids_in(stored)}
-    for event in snapshot.events.values():
-        command_id, size = UUID(event.metadata["command_id"]), event.metadata["command_size"]
-        wanted.update(event_id_of(command_id, index) for index in range(size))
-    if missing := wanted - snapshot.events.keys():
-        snapshot.events.update(event_store.read_events(missing))
+            if outcomes and time.monotonic() > deadline:
+                raise Busy(f"the call has taken {CALL_S_MAX:.0f} s; what is left of it was not tried")
+            part = rest[:size]
+            outcomes += execute_in_one_transaction(part, may_be_written=may_be_written, on_commit=on_commit)
+        except (Busy, StoreUnavailable) as error:
+            if isinstance(error.__cause__, TooLate) and len(part) > 1 and time.monotonic() < deadline:
+                size = len(part) // 2
+            elif outcomes:
+                return [*outcomes, *[Rejected(error)] * len(rest)]
+            else:
+                raise
+    return outcomes

@@ -2,8 +2,8 @@
 
 A head is immutable: version v of an aggregate never changes, and whoever appends v + 1 after somebody else did fails on
 the primary key. So deciding on a remembered head is safe, provided that the append asks for it (`append`'s
-`on_heads`) and that nothing else is concluded from it: only a plan that accepts everything, and writes to every
-aggregate it looked at, may be made from memory. A refusal is always decided on what the store holds (ADR 12).
+`on_heads`) and that nothing else is concluded from it: before a plan from memory refuses anything, or ends without
+having written to every aggregate it looked at, the store is asked for all its heads (ADR 12).
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from ledger.store.event_store import Head, Snapshot
 HEADS_MAX = 20_000
 # The store's clock is carried on by this process's own for so long before it is asked again.
 CLOCK_NS_MAX = 1_000_000_000
-# After another writer was met the heads are read for so long: where several processes share an account, remembering it
-# would fail every time.
+# Where another writer was met, heads are read for so long: remembering an account that several processes share would
+# fail every time.
 DISTRUST_NS = 500_000_000
 
 
 class Remembered:
     def __init__(self) -> None:
         self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._trusted_from_ns: OrderedDict[str, int] = OrderedDict()  # by aggregate_id, in the order of the times
         self._lock = Lock()
         self._told_at: datetime | None = None
-        self._told_ns = self._trusted_from_ns = 0
+        self._told_ns = 0
 
     def recall(self, aggregate_ids: Iterable[str]) -> Snapshot | None:
         """Return a snapshot as a read would, or None when it takes one."""
         now_ns = time.monotonic_ns()
         with self._lock:
-            if self._told_at is None or now_ns < self._trusted_from_ns or now_ns - self._told_ns > CLOCK_NS_MAX:
+            if self._told_at is None or now_ns - self._told_ns > CLOCK_NS_MAX:
                 return None
             try:
                 heads = {id_: self._heads[id_] for id_ in aggregate_ids}
@@ -53,7 +54,11 @@ class Remembered:
             is_over = now_ns - self._told_ns > CLOCK_NS_MAX
             if self._told_at is None or is_over or told_at > self._carried_on(self._told_at, now_ns):
                 self._told_at, self._told_ns = told_at, now_ns
+            while self._trusted_from_ns and next(iter(self._trusted_from_ns.values())) <= now_ns:
+                self._trusted_from_ns.popitem(last=False)
             for id_, head in heads.items():
+                if id_ in self._trusted_from_ns:
+                    continue
                 known = self._heads.get(id_)
                 if known is None or known.version < head.version:  # of two threads the later one knows more
                     self._heads[id_] = head
@@ -68,12 +73,18 @@ class Remembered:
     def forget(self) -> None:
         with self._lock:
             self._heads.clear()
+            self._trusted_from_ns.clear()
 
-    def distrust(self) -> None:
-        """Forget everything, and recall nothing for a while: somebody else writes here too."""
+    def distrust(self, aggregate_ids: Iterable[str]) -> None:
+        """Forget these, and remember nothing of them for a while: somebody else writes to one of them too."""
+        until_ns = time.monotonic_ns() + DISTRUST_NS
         with self._lock:
-            self._heads.clear()
-            self._trusted_from_ns = time.monotonic_ns() + DISTRUST_NS
+            for id_ in aggregate_ids:
+                self._heads.pop(id_, None)
+                self._trusted_from_ns[id_] = until_ns
+                self._trusted_from_ns.move_to_end(id_)
+            while len(self._trusted_from_ns) > HEADS_MAX:
+                self._trusted_from_ns.popitem(last=False)
 
 
 REMEMBERED = Remembered()

@@ -43,6 +43,11 @@ class Submission:
         """The key as stored: one actor's keys cannot meet another's."""
         return None if self.idempotency_key is None else f"{self.actor}/{self.idempotency_key}"
 
+    @property
+    def own_key(self) -> str:
+        """What stands for a key where the caller's does not: no actor has an empty name, so it can meet no other."""
+        return f"/{self.command_id}"
+
     def payload(self) -> dict[str, Any]:
         """Return the command's fields as JSON values; amounts as the decimal strings they mean.
 

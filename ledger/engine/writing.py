@@ -6,7 +6,8 @@ Long ones are streamed: the server writes the first rows while later commands ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 
 from ledger.engine.plan import Plan
@@ -16,7 +17,7 @@ from ledger.engine.subjects import note_subjects
 from ledger.engine.submission import Rejected, Submission
 from ledger.errors import StoreConflict
 from ledger.store.append import NO_HEADS, AppendStream, append
-from ledger.store.event_store import Head
+from ledger.store.event_store import Head, Snapshot
 
 # Below that, the statements of a transaction in pieces cost more than deciding and writing at once saves.
 STREAMED_FROM = 200
@@ -24,68 +25,87 @@ STREAMED_FROM = 200
 COMMANDS_PER_PIECE = 64
 
 
-class _MemoryNotEnough(Exception):
-    """Something must be read: a command would be rejected, or looked at an aggregate without writing to it."""
-
-
 class Writing:
-    def __init__(self, plan: Plan, read_at: datetime, on_heads: Mapping[str, Head] = NO_HEADS) -> None:
-        """The last two are those of `ledger.store.append.append`."""
+    """`read`: what the store holds of a plan whose heads were remembered; None for a plan that was made on a read."""
+
+    def __init__(self, plan: Plan, snapshot: Snapshot, read: Callable[[], Snapshot] | None = None) -> None:
         self.plan = plan
         self.is_committed = False
-        self._read_at, self._on_heads = read_at, on_heads
+        self._read_at, self._read = snapshot.now, read
+        self._on_heads = NO_HEADS if read is None else dict(snapshot.heads)
 
     def decide(self, submissions: Sequence[Submission]) -> None:
         """Decide the commands, and write nothing."""
         for submission in submissions:
             self._add(submission)
         self.plan.finish()
-        self._check_memory()
+        self._check_looked_at()
 
     def write(self, submissions: Sequence[Submission]) -> None:
-        """Raises: as `append`."""
+        """Raises: as `append`, and MemoryWrong."""
         if len(submissions) < STREAMED_FROM:
             self.write_whole(submissions)
         else:
             self._stream(submissions)
 
     def write_whole(self, submissions: Sequence[Submission]) -> None:
-        """Decide everything before anything is written. Raises: as `append`."""
+        """Decide everything before anything is written. Raises: as `write`."""
         self.decide(submissions)
         if self.plan.rows:
             note_subjects(submissions, self.plan.outcomes)
             self._committed(append(self.plan.rows, self._read_at, self._on_heads))
 
     def _stream(self, submissions: Sequence[Submission]) -> None:
-        rows, is_sent = self.plan.rows, False
-        with AppendStream(self._read_at, self._on_heads) as stream:
+        rows = self.plan.rows
+        with ExitStack() as opened:
+            stream: AppendStream | None = None
             for number, submission in enumerate(submissions, 1):
                 self._add(submission)
                 if rows and (number % COMMANDS_PER_PIECE == 0 or number == len(submissions)):
+                    # Not before there is something to send, and something to ask for the heads with.
+                    stream = stream or opened.enter_context(AppendStream(self._read_at, self._on_heads))
                     stream.send(rows.take())
-                    is_sent = True
-            self._check_memory()
-            if is_sent:
+            self._check_looked_at()
+            if stream is not None:
                 note_subjects(submissions, self.plan.outcomes)
                 self._committed(stream.commit())
 
     def _add(self, submission: Submission) -> None:
-        outcome = self.plan.add(submission)
-        if self._on_heads and isinstance(outcome, Rejected):
-            raise _MemoryNotEnough
+        if isinstance(self.plan.add(submission), Rejected):
+            self._confirm()
 
-    def _check_memory(self) -> None:
+    def _check_looked_at(self) -> None:
+        """An append asks for the heads it follows; what was only looked at, nobody would ask for."""
         if not self._on_heads.keys() <= self.plan.advanced.keys():
-            raise _MemoryNotEnough
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Have the store say that it holds what was remembered: from here on it is as if it had been read.
+
+        Raises: MemoryWrong, also where a key was used before: what it was answered is no matter of heads.
+        """
+        if self._read is None:
+            return
+        read, self._read = self._read(), None
+        if read.keys or any(_differ(head, read.heads[id_]) for id_, head in self._on_heads.items()):
+            raise MemoryWrong
+        self._on_heads = NO_HEADS
 
     def _committed(self, told_at: datetime) -> None:
         self.is_committed = True
         REMEMBERED.learn(self.plan.advanced, told_at)
 
 
-def writing_from_memory(
-    submissions: Sequence[Submission], aggregate_ids: Sequence[str], *, atomic: bool
-) -> Writing | None:
+class MemoryWrong(Exception):
+    """The store holds something else than what was remembered."""
+
+
+def _differ(one: Head, other: Head) -> bool:
+    return (one.version, one.hash) != (other.version, other.hash)
+
+
+def writing_from_memory(submissions: Sequence[Submission], aggregate_ids: Sequence[str],
+                        read: Callable[[], Snapshot], *, atomic: bool) -> Writing | None:  # fmt: skip
     """Carry commands out on remembered heads, or return None, having written nothing, where those are not enough.
 
     **Why** an idempotency key is not looked up here: one that was used before fails the append, and the next attempt
@@ -94,18 +114,15 @@ def writing_from_memory(
     snapshot = REMEMBERED.recall(aggregate_ids)
     if snapshot is None:
         return None
-    on_heads = dict(snapshot.heads)
-    plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=False), atomic=False)
-    writing = Writing(plan, snapshot.now, on_heads)
+    plan = Plan(snapshot, Sealer(submissions, snapshot.heads, dry_run=False), atomic=atomic)
+    writing = Writing(plan, snapshot, read)
     try:
-        # All or nothing is what only a plan that accepts everything can be: a rejection is found before a row is sent.
+        # All or nothing is decided before a row is sent: a rejection undoes what came before it.
         (writing.write_whole if atomic else writing.write)(submissions)
-    except _MemoryNotEnough:
-        # A rejected command costs a call its plan; a caller who sends many of them is better served by reading.
-        if len(submissions) > 1:
-            REMEMBERED.distrust()
+    except MemoryWrong:
+        REMEMBERED.distrust(aggregate_ids)
         return None
     except StoreConflict:
-        REMEMBERED.distrust()
+        REMEMBERED.distrust(aggregate_ids)
         raise
     return writing

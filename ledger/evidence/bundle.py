@@ -31,7 +31,7 @@ DOMAIN = Path(ledger.domain.__file__).parent
 
 
 class NothingToProve(LedgerError):
-    """No event that a signed head covers was asked for."""
+    """No event that a signed head covers was asked for, or one among others that none covers."""
 
     code = "nothing_to_prove"
     status = 404
@@ -48,6 +48,9 @@ def write_bundle(conn: Connection, target: Path, selection: Selection, head: Sto
     events = selection.read(conn, head.tree_size)
     if not events:
         raise NothingToProve(f"no event of {selection.what} is under the head of size {head.tree_size}")
+    if missing := set(selection.event_ids) - {event.event_id for _, event in events}:
+        named = ", ".join(sorted(map(str, missing)))
+        raise NothingToProve(f"of {selection.what} these are not under the head of size {head.tree_size}: {named}")
     files = dict((*_frame(head, signer), *_proven(events, Prover(conn, head))))
     if keys := whole_succession(conn, changes, head, last):
         files[SUCCESSION] = canonical_json(keys)

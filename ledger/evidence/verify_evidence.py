@@ -2,7 +2,7 @@
 """Checks evidence of a Chronicle Ledger with nothing but this file: a bundle, a proven balance, a certificate.
 
     python verify_evidence.py BUNDLE.zip --key KEY      (KEY: the log's verifier key, or a file that holds it)
-    python verify_evidence.py BALANCE.json --key KEY
+    python verify_evidence.py BALANCE.json --key KEY      (what balance-at answered with proof=1)
     python verify_evidence.py ERASURE.certificate --key KEY
 
 Needs Python 3.11 and the package `cryptography`; no network, no database, no Django. Take the key from
@@ -20,6 +20,8 @@ import argparse
 import base64
 import io
 import json
+import lzma
+import re
 import sys
 import zipfile
 from collections import defaultdict
@@ -33,8 +35,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MANIFEST, CHECKPOINT, KEY, SUCCESSION = "MANIFEST", "checkpoint", "key", "succession.json"
 NO_HASH = bytes(32)
+INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+ENTRIES_BYTES_MAX = 1 << 18  # an event, the next one and a change of keys: an entry has at most 65,535
+# ISO 4217: the decimals of currencies that have not two. Those of a ledger's own currency only its reader can tell.
+DECIMALS = {code: number for number, codes in (
+    (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+    (3, "BHD IQD JOD KWD LYD OMR TND"), (4, "CLF UYW")) for code in codes.split()}  # fmt: skip
 # What reading altered evidence raises, beyond Broken.
-UNREADABLE = (EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, zipfile.BadZipFile)
+UNREADABLE = (EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, zipfile.BadZipFile,
+              lzma.LZMAError)  # fmt: skip
 
 
 class Broken(Exception):
@@ -267,6 +276,8 @@ def write_archive(target: Any, files: dict[str, bytes]) -> None:
 def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     with zipfile.ZipFile(path) as bundle:
         names = bundle.namelist()
+        size = sum(info.file_size for info in bundle.infolist())
+        require(size < path.stat().st_size, "its files are larger than the bundle")
         require(len(names) == len(set(names)), "a file is in the bundle twice")
         require(not any(info.compress_type for info in bundle.infolist()), "a file is not stored as it is")
         files = {name: bundle.read(name) for name in names}
@@ -281,7 +292,7 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     title, *lines = keys.open(manifest, last.size).rstrip("\n").split("\n")
     require(title == f"{keys.name} evidence", "the manifest is of another log")
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines if line[:1] != "#")}
-    require(set(listed) == set(names) - {MANIFEST}, "the bundle does not hold what its manifest lists")
+    require([*listed, MANIFEST] == names, "the bundle does not hold what its manifest lists, in that order")
     for name, digest in listed.items():
         require(sha256(files[name]).hexdigest() == digest, f"{name} is not the file that was signed")
     print(f"manifest: {len(listed)} files, as {keys.name} signed them")
@@ -304,21 +315,26 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
         print(f"rules: {replayed} states replayed, {judged} commands decided again")
 
 
-def check_balance(path: Path, vkey: str) -> None:
-    """Check an answer of balance-at with proof=1. What is proven is the balance in minor units."""
+def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:
+    """Check an answer of balance-at with proof=1. `decimals`: those of the currency, where its reader has to say."""
     answer = json.loads(path.read_bytes())
-    proof, at = answer["proof"], answer["at"]
+    proof, at, currency = answer["proof"], answer["at"], answer["currency"]
+    unpack(proof)
     keys = Keys(vkey, proof.get("succession"))
     head, _ = open_head(proof["checkpoint"], keys, proof.get("succession"))
     event = _proven(proof["event"], head)
-    account_id, version, minor = event["aggregate_id"], event["version"], event["state"]["balance_minor"]
-    require(len(at) == 27 and at[-1] == "Z", "the instant is not in UTC with six decimals")
+    account_id, version, state = event["aggregate_id"], event["version"], event["state"]
+    minor: int = state["balance_minor"]
+    require(bool(INSTANT.fullmatch(at)), "the instant is not in UTC with six decimals")
     require(account_id == answer["account_id"], "the event is of another account")
     require(event["recorded_at"] <= at, "the event is later than the instant")
     require(minor == proof["balance_minor"], "the event left another balance")
-    require(int(answer["balance"].replace(".", "")) == minor, "the balance is not that of the event")
     require(version == answer["version"], "the event is of another version")
-    require(event["state"]["currency"] == answer["currency"], "the event is in another currency")
+    require(state["currency"] == currency, "the event is in another currency")
+    require(state["status"] == answer["status"], "the event left the account in another status")
+    number = DECIMALS.get(currency, 2) if decimals is None else decimals
+    require(answer["balance"] == written(minor, number), f"the balance is {written(minor, number)}, if {currency} has "
+            f"{number} decimals (say --decimals for a currency that ISO 4217 does not list)")  # fmt: skip
     if proof["next"] is not None:
         later = _proven(proof["next"], head)
         require((later["aggregate_id"], later["version"]) == (account_id, version + 1), "that is not the next event")
@@ -328,8 +344,25 @@ def check_balance(path: Path, vkey: str) -> None:
     else:
         text = f"{keys.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
         require(keys.open(proof["statement"], head.size) == text, "the statement says something else")
-        print(f"signed statement: no later event of the account among the first {head.size}")
-    print(f"balance of {account_id} at {at}: {minor} minor units of {answer['currency']}, proven")
+        print(f"signed statement: no later event of the account among the first {head.size}, and so as far as they go:")
+    print(f"balance of {account_id} at {at}: {answer['balance']} {currency}, {minor} minor units, proven")
+
+
+def unpack(proof: dict[str, Any]) -> None:
+    """Give each part of a proven balance its entry. They travel together, a line each: base64 of LZMA."""
+    parts = [proof["event"], *filter(None, [proof["next"]]), *proof.get("succession", {"changes": []})["changes"]]
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=64 * ENTRIES_BYTES_MAX)
+    lines = unpacker.decompress(decode(proof["entries"]), ENTRIES_BYTES_MAX).decode().split("\n")
+    require(unpacker.eof and not unpacker.unused_data, "the entries do not end where they should")
+    require(len(lines) == len(parts), "there is not an entry for each proof")
+    for part, line in zip(parts, lines, strict=True):
+        part["entry"] = line
+
+
+def written(minor: int, decimals: int) -> str:
+    """Return minor units as a decimal number with so many decimals."""
+    digits = f"{abs(minor):0{decimals + 1}}"
+    return "-" * (minor < 0) + (f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits)
 
 
 def _proven(part: dict[str, Any], head: Head) -> dict[str, Any]:
@@ -371,17 +404,23 @@ def main() -> int:
     parser.add_argument("evidence", type=Path)
     parser.add_argument("--key", help="the log's verifier key, or a file that holds it")
     parser.add_argument("--rules", action="store_true", help="run the rules in the bundle on its commands")
+    parser.add_argument("--decimals", type=int, help="of a proven balance's currency, where ISO 4217 does not list it")
     options = parser.parse_args()
+    if not options.evidence.is_file():
+        parser.error(f"there is no file {options.evidence}")
     vkey = options.key
-    if vkey and Path(vkey).is_file():
-        vkey = Path(vkey).read_text()
+    try:
+        if vkey:
+            vkey = LogKey(Path(vkey).read_text() if Path(vkey).is_file() else vkey).vkey
+    except (Broken, *UNREADABLE) as error:
+        parser.error(f"--key is no verifier key: {error}")
     try:
         if zipfile.is_zipfile(options.evidence):
             check_bundle(options.evidence, vkey, options.rules)
         elif vkey is None:
             parser.error("only a bundle carries a key: give --key")
         elif options.evidence.read_bytes()[:1] == b"{":
-            check_balance(options.evidence, vkey)
+            check_balance(options.evidence, vkey, options.decimals)
         else:
             print_certificate(options.evidence, vkey)
     except Broken as broken:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
@@ -100,9 +101,18 @@ def import_lines(
                 Answered(line, entry.idempotency_key if isinstance(entry, Submission) else None, outcome)
                 for (line, entry), outcome in zip(batch, outcomes, strict=True)
             ]
-            yield answers
+            done = list(takewhile(lambda answered: not _is_put_off(answered), answers))
+            if done:
+                yield done
+            if put_off := answers[len(done) :]:
+                raise put_off[0].error or AssertionError("what is put off has a reason")
             if is_stopped() or (options.stops_on_error and any(answered.error for answered in answers)):
                 return
+
+
+def _is_put_off(answered: Answered) -> bool:
+    """Return whether the engine gave up before this line, some of whose batch it has written."""
+    return answered.error is not None and answered.error.retryable
 
 
 def _batches(lines: Iterable[Line], options: Options, keys: DerivedKeys) -> Iterator[list[tuple[Line, Entry]]]:

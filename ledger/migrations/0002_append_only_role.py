@@ -5,7 +5,7 @@ may be deleted from: it says what is still to be ordered, and is no record of an
 """
 
 from django.conf import settings
-from django.db import migrations
+from django.db import DatabaseError, migrations
 
 APPEND_ONLY_TABLES = ("events", "journal", "idempotency_keys", "refusals")
 
@@ -13,14 +13,23 @@ APPEND_ONLY_TABLES = ("events", "journal", "idempotency_keys", "refusals")
 def grant(apps, schema_editor):
     role = schema_editor.quote_name(settings.EVENT_STORE_ROLE)
     with schema_editor.connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", [settings.EVENT_STORE_ROLE])
-        if cursor.fetchone() is None:
-            cursor.execute(f"CREATE ROLE {role} LOGIN")
+        if not _exists(cursor):
+            try:
+                cursor.execute(f"CREATE ROLE {role} LOGIN")
+            except DatabaseError:
+                # Roles are the server's: whoever migrates another database there may have made it just now.
+                if not _exists(cursor):
+                    raise
         _let_the_owner_take(cursor, role, schema_editor.connection.vendor)
         for table in APPEND_ONLY_TABLES:
             cursor.execute(f"GRANT SELECT, INSERT ON {table} TO {role}")
         cursor.execute(f"GRANT SELECT, INSERT, DELETE ON outbox TO {role}")
         cursor.execute(f"GRANT SELECT ON django_migrations TO {role}")
+
+
+def _exists(cursor):
+    cursor.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", [settings.EVENT_STORE_ROLE])
+    return cursor.fetchone() is not None
 
 
 def _let_the_owner_take(cursor, role, vendor):

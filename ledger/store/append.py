@@ -24,21 +24,11 @@ from ledger.store.event_store import Head
 from ledger.store.pipeline import Pipeline
 from ledger.store.prepared import BINARY, TEXT, Statement
 from ledger.store.recorded import RecordedEvent
+from ledger.store.refusals import Refusal
 
 # A single deposit is one event, a transfer two; each further row is another statement for the server to plan.
 FEW_EVENTS_MAX = 4
 NO_HEADS: Mapping[str, Head] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class RefusalRow:
-    refusal_id: UUID
-    command_id: UUID
-    command_type: str
-    command: dict[str, Any]
-    actor: str
-    code: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -47,7 +37,7 @@ class Append:
 
     commands: list[tuple[UUID, list[RecordedEvent]]] = field(default_factory=list)
     keys: list[tuple[str, bytes, dict[str, Any]]] = field(default_factory=list)
-    refusals: list[RefusalRow] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.commands or self.keys or self.refusals)
@@ -179,8 +169,10 @@ def _add_commands(write: _Write, commands: list[tuple[UUID, list[RecordedEvent]]
     events = sorted((e for _, events in commands for e in events), key=_key)
     if len(commands) == 1 and len(events) <= FEW_EVENTS_MAX:
         ((command_id, ordered),) = commands
-        write.add(sql.insert_few_events(len(events)), TEXT, *chain.from_iterable(_scalars(e) for e in events))
-        one = (wire.uuid(command_id), wire.instant(deadline), wire.instant(ordered[0].recorded_at))
+        recorded_at = wire.instant(ordered[0].recorded_at)
+        rows = chain.from_iterable(_scalars(event, recorded_at) for event in events)
+        write.add(sql.insert_few_events(len(events)), TEXT, *rows)
+        one = (wire.uuid(command_id), wire.instant(deadline), recorded_at)
         heads = [(id_.encode(), wire.integer(h.version), wire.binary(h.hash)) for id_, h in on_heads.items()]
         insert = sql.insert_one_outbox(len(heads))
         write.add(insert, TEXT, *one, *chain.from_iterable(heads), wire.json(_references(ordered)))
@@ -200,9 +192,8 @@ def _add_commands(write: _Write, commands: list[tuple[UUID, list[RecordedEvent]]
     write.add(sql.INSERT_OUTBOX_ON_HEADS, BINARY, wire.binary_instant(deadline), *heads_there, *outbox)
 
 
-def _add_refusals(write: _Write, refusals: list[RefusalRow]) -> None:
-    rows = ((r.refusal_id, r.command_id, r.command_type, r.command, r.actor, r.code, r.detail) for r in refusals)
-    refusal_ids, command_ids, command_types, commands, actors, codes, details = _columns(rows)
+def _add_refusals(write: _Write, refusals: list[Refusal]) -> None:
+    refusal_ids, command_ids, command_types, commands, actors, codes, details, _ = _columns(refusals)
     write.add(
         sql.INSERT_REFUSALS, BINARY, wire.uuids(refusal_ids), wire.uuids(command_ids), wire.texts(command_types),
         wire.jsons(commands), wire.texts(actors), wire.texts(codes), wire.texts(details),
@@ -213,11 +204,13 @@ def _key(event: RecordedEvent) -> tuple[str, int]:
     return event.aggregate_id, event.version
 
 
-def _scalars(e: RecordedEvent) -> tuple[bytes, ...]:
+def _scalars(e: RecordedEvent, recorded_at: bytes) -> tuple[bytes, ...]:
+    """`recorded_at`: the event's, encoded, as it is for all of a command."""
+    effective_at = recorded_at if e.effective_at is e.recorded_at else wire.instant(e.effective_at)
     return (
         wire.uuid(e.event_id), e.aggregate_type.encode(), e.aggregate_id.encode(), wire.integer(e.version),
         e.event_type.encode(), wire.integer(e.schema_version), wire.json(e.data), wire.json(e.metadata),
-        wire.json(e.state), wire.instant(e.recorded_at), wire.instant(e.effective_at),
+        wire.json(e.state), recorded_at, effective_at,
         wire.binary(e.previous_hash), wire.binary(e.hash),
     )  # fmt: skip
 

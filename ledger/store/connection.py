@@ -6,9 +6,10 @@ append is one statement and one round trip. Where they connect to is still Djang
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -27,7 +28,9 @@ from ledger.errors import CommitUnknown, LedgerError, StoreConflict, StoreUnavai
 from ledger.store.prepared import StoreConnection
 
 ALIAS = "event_store"
-POOL_SIZE_MAX = 8  # per process; writers are coalesced, so few connections carry many requests
+# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment.
+# Single commands are coalesced, so few connections carry many requests.
+POOL_SIZE_MAX = 12
 WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the caller
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
@@ -99,31 +102,52 @@ def _connected(parameters: dict[str, Any], role: str | None = None) -> Iterator[
         yield connection
 
 
+class _LastInFirstOut(deque[StoreConnection]):
+    """The pool puts to the right and takes from the left; taken from the right, it is the one that came back last.
+
+    **Why**: connections that take turns have a server process each, and find its caches cold every time (ADR 14).
+    """
+
+    popleft = deque.pop
+
+
+class _WarmPool(ConnectionPool[StoreConnection]):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, open=False)
+        self._pool = _LastInFirstOut()
+        self.open()
+
+
+_pool: _WarmPool | None = None
+
+
 def pool() -> ConnectionPool[StoreConnection]:
-    """Return this process's pool, opened on first use; the lock, because two threads may be the first together."""
-    with _opening:
-        return _opened_pool()
+    """Return this process's pool, opened on first use."""
+    return _pool or _opened_pool()
 
 
-@lru_cache(maxsize=1)
-def _opened_pool() -> ConnectionPool[StoreConnection]:
-    return ConnectionPool(
-        connection_class=StoreConnection,
-        kwargs={**parameters(), "autocommit": True},
-        min_size=1,
-        max_size=POOL_SIZE_MAX,
-        timeout=WAIT_S_MAX,
-        configure=partial(_prepare, role=_role()),
-        name=ALIAS,
-        open=True,
-    )
+def _opened_pool() -> _WarmPool:
+    global _pool
+    with _opening:  # two threads may be the first together
+        if _pool is None:
+            _pool = _WarmPool(
+                connection_class=StoreConnection,
+                kwargs={**parameters(), "autocommit": True},
+                min_size=1,
+                max_size=POOL_SIZE_MAX,
+                timeout=WAIT_S_MAX,
+                configure=partial(_prepare, role=_role()),
+                name=ALIAS,
+            )
+        return _pool
 
 
 def close_pool() -> None:
+    global _pool
     with _opening:
-        if _opened_pool.cache_info().currsize:
-            _opened_pool().close()
-            _opened_pool.cache_clear()
+        if _pool is not None:
+            _pool.close()
+            _pool = None
 
 
 class connection:  # noqa: N801 (used as a function)
@@ -132,17 +156,21 @@ class connection:  # noqa: N801 (used as a function)
     Not `pool().connection()`, which ends a transaction that autocommit never began: 15 µs of every use (ADR 11).
     """
 
-    __slots__ = ("_borrowed",)
+    __slots__ = ("_borrowed", "_pool")
 
     def __enter__(self) -> StoreConnection:
-        with translated():
-            self._borrowed = pool().getconn()
+        self._pool = pool()
+        try:
+            self._borrowed = self._pool.getconn()
+        except psycopg.Error as error:
+            _raise_ours(error)
+            raise
         return self._borrowed
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pool().putconn(self._borrowed)
+        self._pool.putconn(self._borrowed)
         _raise_ours(error)
 
 

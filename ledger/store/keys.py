@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
-
-from ledger.errors import StoreConflict
 from ledger.store import sql
 from ledger.store.connection import owner_connection, translated
 
 PAGE = 5_000  # keys looked at in one transaction: some 10 ms
-ATTEMPTS_MAX = 10  # at a page that meets writers on CockroachDB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +37,5 @@ def remove_older_than(age: timedelta) -> Iterator[Swept]:
             seen, page_end = conn.execute(sql.PAGE_OF_KEYS, (last, PAGE)).fetchone() or (0, "")
             if not seen:
                 return
-            yield Swept(seen, _remove(conn, last, page_end, now - age))
+            yield Swept(seen, conn.execute(sql.REMOVE_KEYS, (last, page_end, now - age)).rowcount)
             last = page_end
-
-
-def _remove(conn: psycopg.Connection[Any], after: str, up_to: str, before: datetime) -> int:
-    for attempt in range(ATTEMPTS_MAX):
-        try:
-            with translated():
-                return conn.execute(sql.REMOVE_KEYS, (after, up_to, before)).rowcount
-        except StoreConflict:
-            if attempt == ATTEMPTS_MAX - 1:
-                raise
-    raise AssertionError("the last attempt returns or raises")

@@ -18,10 +18,8 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
+from ledger.store import prepared
 from ledger.store.prepared import TEXT, Statement, StoreConnection, error_of, succeeded
-
-# Longer than the server spends on a statement (`connection.STATEMENT_MS_MAX`).
-ANSWER_MS_MAX = 40_000
 
 
 class Pipeline:
@@ -55,15 +53,7 @@ class Pipeline:
 
     def results(self) -> list[Any]:
         """Return the result of each statement. Raises: the psycopg error of the first that failed."""
-        socket = select.poll()
-        with closing(self._exchange()) as exchange:
-            while True:
-                try:
-                    socket.register(self._pgconn.socket, next(exchange))
-                except StopIteration as end:
-                    return self._checked(end.value)
-                if not socket.poll(ANSWER_MS_MAX):  # without Python's lock
-                    raise _no_answer()
+        return self._checked(prepared.wait(self._connection, self._exchange()))
 
     async def results_in_loop(self) -> list[Any]:
         """Do the same in an event loop: its thread does other work until the server has answered.
@@ -94,13 +84,8 @@ class Pipeline:
         pgconn = self._pgconn
         answers: list[Any] = []
         try:
-            while pgconn.flush():  # more than the socket's buffer holds
-                yield select.POLLIN | select.POLLOUT
-                pgconn.consume_input()
             while self._syncs:
-                while pgconn.is_busy():
-                    yield select.POLLIN
-                    pgconn.consume_input()
+                yield from prepared.arrival(pgconn)
                 answer = pgconn.get_result()
                 if answer is None:  # the end of one statement's
                     if pgconn.status == pq.ConnStatus.BAD:
@@ -139,9 +124,9 @@ async def _ready(socket: int, wanted: int) -> None:
 
     def give_up() -> None:
         if not ready.done():
-            ready.set_exception(_no_answer())
+            ready.set_exception(prepared.no_answer())
 
-    timer = loop.call_later(ANSWER_MS_MAX / 1_000, give_up)
+    timer = loop.call_later(prepared.ANSWER_MS_MAX / 1_000, give_up)
     loop.add_reader(socket, wake)
     if wanted & select.POLLOUT:
         loop.add_writer(socket, wake)
@@ -152,8 +137,3 @@ async def _ready(socket: int, wanted: int) -> None:
         loop.remove_reader(socket)
         if wanted & select.POLLOUT:
             loop.remove_writer(socket)
-
-
-def _no_answer() -> psycopg.OperationalError:
-    """Of a server that is gone without a word: nothing else would end the wait, nor let the process stop."""
-    return psycopg.OperationalError(f"the server did not answer within {ANSWER_MS_MAX} ms")

@@ -2,19 +2,24 @@
 
 `psycopg.pq` is psycopg's own layer on libpq; above it, cursors adapt values, cache plans and keep rows, which
 costs some 65 µs of every statement, half of the way of a read (ADR 11). A call blocks its thread, without
-Python's lock, until the server has answered: at most the connection's statement_timeout.
+Python's lock, until the server has answered or ANSWER_MS_MAX is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import select
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import errors, pq
 
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 TEXT, BINARY = 0, 1
+# Longer than the server spends on a statement (`connection.STATEMENT_MS_MAX`).
+ANSWER_MS_MAX = 40_000
+T = TypeVar("T")
 
 
 class Statement(NamedTuple):
@@ -24,12 +29,32 @@ class Statement(NamedTuple):
     text: bytes
 
 
+# CockroachDB tries a statement again by itself until results are on their way; then it is up to the client. PostgreSQL
+# never asks for it at READ COMMITTED.
+ATTEMPTS_MAX = 10
+
+
 class StoreConnection(psycopg.Connection[Any]):
-    """A connection that remembers what it has prepared."""
+    """A connection that remembers what it has prepared, and tries a statement again that met other writers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[bytes] = set()
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
+        """Execute a statement as psycopg does. By itself, not in a transaction, it is tried again on 40001.
+
+        **Why** whatever it says: the server has undone it. Source:
+        https://www.cockroachlabs.com/docs/stable/transactions#automatic-retries
+        """
+        is_alone = self.pgconn.transaction_status == pq.TransactionStatus.IDLE and self.autocommit
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return super().execute(query, params, **options)
+            except errors.SerializationFailure:
+                if not is_alone or attempt == ATTEMPTS_MAX - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
 
 def run(connection: StoreConnection, statement: Statement, values: Sequence[bytes],
@@ -37,9 +62,54 @@ def run(connection: StoreConnection, statement: Statement, values: Sequence[byte
     """Return the result of a statement, in text format. Raises: the psycopg error of its SQLSTATE."""
     pgconn = connection.pgconn
     if statement.name not in connection.prepared:
-        _checked(pgconn, pgconn.prepare(statement.name, statement.text))
+        pgconn.send_prepare(statement.name, statement.text)
+        _checked(pgconn, wait(connection, _answer(connection)))
         connection.prepared.add(statement.name)
-    return _checked(pgconn, pgconn.exec_prepared(statement.name, values, formats))
+    pgconn.send_query_prepared(statement.name, values, formats)
+    return _checked(pgconn, wait(connection, _answer(connection)))
+
+
+def wait(connection: StoreConnection, exchange: Generator[int, None, T]) -> T:
+    """Return what an exchange returns; it yields what to wait for on the socket, here without Python's lock."""
+    socket = select.poll()
+    with closing(exchange):
+        while True:
+            try:
+                socket.register(connection.pgconn.socket, next(exchange))
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if not socket.poll(ANSWER_MS_MAX):
+                raise no_answer()
+
+
+def arrival(pgconn: Any) -> Generator[int, None, None]:
+    """Yield what to wait for until everything is sent and an answer has come."""
+    while pgconn.flush():  # more than the socket's buffer holds
+        yield select.POLLIN | select.POLLOUT
+        pgconn.consume_input()
+    while pgconn.is_busy():
+        yield select.POLLIN
+        pgconn.consume_input()
+
+
+def _answer(connection: StoreConnection) -> Generator[int, None, Any]:
+    pgconn = connection.pgconn
+    try:
+        yield from arrival(pgconn)
+        result = pgconn.get_result()
+        yield from arrival(pgconn)
+        end = pgconn.get_result()
+        assert end is None, "a statement has one result"
+    except BaseException:
+        connection.close()  # the answer is still to come, and nobody may take it for another's
+        raise
+    return result
+
+
+def no_answer() -> psycopg.OperationalError:
+    """Of a server that is gone without a word: nothing else would end the wait, nor let the process stop."""
+    return psycopg.OperationalError(f"the server did not answer within {ANSWER_MS_MAX} ms")
 
 
 def succeeded(result: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha1
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from ledger.domain.instants import format_instant
 from ledger.errors import Malformed
@@ -18,6 +18,12 @@ from ledger.store.hashing import canonical_json, leaf_hash
 # An entry of the log has its length in two bytes before it (c2sp.org/tlog-tiles). The fields that the API takes
 # stay far below; what comes past it is refused rather than written where no auditor's tool could read it.
 ENTRY_BYTES_MAX = 65_535
+
+
+# Of the 128 bits of a UUID version and variant are fixed (RFC 9562 section 5.5).
+_VARYING_BITS = ~(0xF000 << 64 | 0xC000 << 48)
+_IS_SAFE = SafeUUID.unknown
+_FIXED_BITS = 0x5000 << 64 | 0x8000 << 48
 
 
 class EventTooLarge(Malformed):
@@ -44,9 +50,25 @@ class RecordedEvent(NamedTuple):
 
 def event_id_of(command_id: UUID, index: int) -> UUID:
     """Return the id of a command's event at an index: known before it is written, so it can be looked up."""
-    # uuid5(command_id, str(index)), without what it does for the texts it also takes: every event has one made.
-    digest = sha1(command_id.bytes + b"%d" % index, usedforsecurity=False).digest()
-    return UUID(bytes=digest[:16], version=5)
+    return _uuid5(sha1(command_id.bytes + b"%d" % index, usedforsecurity=False).digest())
+
+
+def event_ids_of(command_id: UUID, size: int) -> list[UUID]:
+    """Return the ids of a command's events, in order."""
+    begun, made = sha1(command_id.bytes, usedforsecurity=False), []
+    for index in range(size):
+        one = begun.copy()
+        one.update(b"%d" % index)
+        made.append(_uuid5(one.digest()))
+    return made
+
+
+def _uuid5(digest: bytes) -> UUID:
+    """Return what uuid5 makes of a digest, without what UUID's own constructor does for the forms it also takes."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", int.from_bytes(digest[:16], "big") & _VARYING_BITS | _FIXED_BITS)
+    object.__setattr__(made, "is_safe", _IS_SAFE)
+    return made
 
 
 def canonical_bytes(event: RecordedEvent) -> bytes:
@@ -59,7 +81,7 @@ def canonical_bytes(event: RecordedEvent) -> bytes:
             "aggregate_type": event.aggregate_type,
             "data": event.data,
             "effective_at": format_instant(event.effective_at) if is_backdated else recorded_at,
-            "event_id": str(event.event_id),
+            "event_id": event.event_id,  # which orjson writes as the text it is
             "event_type": event.event_type,
             "metadata": event.metadata,
             "previous_hash": event.previous_hash.hex(),

@@ -21,8 +21,8 @@ _ACCOUNT_FIELDS = ("account_id", "from_account_id", "to_account_id")
 _LEGS_FIELDS = ("sources", "targets")
 
 
-class RecordedRefusal(NamedTuple):
-    """`command`: its fields, amounts as decimal strings."""
+class Refusal(NamedTuple):
+    """`command`: its fields, amounts as decimal strings. `recorded_at`: the store's clock; None until it is written."""
 
     refusal_id: UUID
     command_id: UUID
@@ -31,7 +31,7 @@ class RecordedRefusal(NamedTuple):
     actor: str
     code: str
     detail: str
-    recorded_at: datetime
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ def recorded_at(refusal_id: UUID) -> datetime | None:
     return row[0] if row else None
 
 
-def newest(limit: int, before: tuple[datetime, UUID] | None, filters: Filters) -> list[RecordedRefusal]:
+def newest(limit: int, before: tuple[datetime, UUID] | None, filters: Filters) -> list[Refusal]:
     """Return up to `limit` refusals, newest first, from the one before the place `before` on."""
     where = filters.conditions() if before is None else (*filters.conditions(), sql.REFUSED_BEFORE)
     place = {} if before is None else {"before_at": before[0], "before_id": before[1]}
     with connection() as conn, translated():
         rows = conn.execute(sql.read_refusals(*where), {**filters.parameters(), **place, "limit": limit}).fetchall()
-    return [RecordedRefusal(*row) for row in rows]
+    return [Refusal(*row) for row in rows]
 
 
 def count(filters: Filters) -> int:

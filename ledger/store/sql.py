@@ -102,11 +102,12 @@ RETURNING 1
 """
 
 # A lone command is a few rows: as scalars they cost the driver and the server half of what arrays cost (ADR 2).
+ONE_ROW = "/* one row */"
 INSERT_FEW_EVENTS = """
 INSERT INTO events (event_id, aggregate_type, aggregate_id, version, event_type, schema_version,
                     data, metadata, state, recorded_at, effective_at, previous_hash, hash)
 VALUES {rows}
-RETURNING 1
+RETURNING 1 {how_many}
 """
 FEW_EVENTS_ROW = (
     "(%b::uuid, %b, %b, %b::bigint, %b, %b::int, %b::jsonb, %b::jsonb, %b::jsonb, "
@@ -119,16 +120,16 @@ FROM {WRITTEN}
 RETURNING 1
 """
 HEAD_IS_THERE = "EXISTS (SELECT 1 FROM events WHERE aggregate_id = %b AND version = %b::bigint AND hash = %b::bytea)"
-INSERT_ONE_KEY = """
+INSERT_ONE_KEY = f"""
 INSERT INTO idempotency_keys (key, request_hash, outcome, recorded_at)
 SELECT %b::text, %b::bytea, %b::jsonb, clock_timestamp()
-RETURNING 1
+RETURNING 1 {ONE_ROW}
 """
 
 
 @lru_cache(maxsize=8)
 def insert_few_events(count: int) -> str:
-    return INSERT_FEW_EVENTS.format(rows=", ".join([FEW_EVENTS_ROW] * count))
+    return INSERT_FEW_EVENTS.format(rows=", ".join([FEW_EVENTS_ROW] * count), how_many=ONE_ROW if count == 1 else "")
 
 
 @lru_cache(maxsize=8)
@@ -152,7 +153,7 @@ def all_of(*inserts: str) -> Statement:
     *others, last = sorted(numbered, key=_waits_for_others)
     if not _waits_for_others(last):
         others, last = [*others, last], NOW
-    written = ", ".join(f"(SELECT count(*) FROM part_{index}) AS written_{index}" for index in range(len(others)))
+    written = ", ".join(_to_read(index, insert) for index, insert in enumerate(others))
     parts = ", ".join(f"part_{index} AS ({insert})" for index, insert in enumerate(others))
     last = last.replace(WRITTEN, written).replace("RETURNING 1", "RETURNING clock_timestamp()")
     text = f"WITH {parts} {last}".encode()
@@ -161,6 +162,11 @@ def all_of(*inserts: str) -> Statement:
 
 def _waits_for_others(insert: str) -> bool:
     return WRITTEN in insert
+
+
+def _to_read(index: int, insert: str) -> str:
+    # What gives one row is read as it is: to count it costs the server 5 to 10 µs.
+    return f"part_{index}" if ONE_ROW in insert else f"(SELECT count(*) FROM part_{index}) AS written_{index}"
 
 
 NOW = "SELECT clock_timestamp()"
@@ -213,10 +219,8 @@ READ_SEQUENCED_OF_AGGREGATE = f"""
     AND (%(event_type)s::text IS NULL OR j.event_type = %(event_type)s) ORDER BY j.version LIMIT %(limit)s
 """
 COUNT_OF_TYPE = "SELECT count(*) FROM journal WHERE event_type = %(event_type)s"
-COUNT_OF_AGGREGATE = """
-SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
-    AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
-"""
+COUNT_OF_AGGREGATE = """SELECT count(*) FROM journal WHERE aggregate_id = %(aggregate_id)s
+AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)"""
 COUNT_ALL = "SELECT coalesce(max(position), 0) FROM journal"  # gapless from 1: the head is the count
 COUNT_LATE = "SELECT count(*) FROM journal WHERE is_late"
 READ_EVENT = f"""
@@ -224,14 +228,14 @@ SELECT {EVENT_COLUMNS}, j.position, j.running_hash
 FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
 WHERE e.event_id = %s
 """
-BACKLOG = """
-SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox
-"""
+BACKLOG = (
+    "SELECT clock_timestamp(), (SELECT coalesce(max(position), 0) FROM journal), count(*), min(recorded_at) FROM outbox"
+)
 
 # --- idempotency keys past their promise: the owner's statements ------------------------------------------
-PAGE_OF_KEYS = """
-SELECT count(*), max(key) FROM (SELECT key FROM idempotency_keys WHERE key > %s ORDER BY key LIMIT %s) AS page
-"""
+PAGE_OF_KEYS = (
+    "SELECT count(*), max(key) FROM (SELECT key FROM idempotency_keys WHERE key > %s ORDER BY key LIMIT %s) AS page"
+)
 REMOVE_KEYS = "DELETE FROM idempotency_keys WHERE key > %s AND key <= %s AND recorded_at < %s"
 # A page of the transfers in steps that were started, with the latest event of each: version 1 is one that has not
 # ended. The journal is asked, not the heads, so that a page continues where the last one stopped.
@@ -274,9 +278,7 @@ SELECT (position - 1) >> 8, count(*), string_agg(event_hash, ''::bytea ORDER BY 
 FROM journal WHERE position > %s AND position <= %s GROUP BY 1 ORDER BY 1
 """
 READ_TILE = "SELECT hashes FROM tiles WHERE level = %s AND tile_index = %s"
-READ_TILE_ROOTS = """
-SELECT root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s ORDER BY tile_index
-"""
+READ_TILE_ROOTS = "SELECT root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s ORDER BY tile_index"
 LAST_TILE = "SELECT tile_index FROM tiles WHERE level = 0 ORDER BY tile_index DESC LIMIT 1"
 INSERT_TILES = """
 INSERT INTO tiles (level, tile_index, hashes, root)
@@ -286,15 +288,12 @@ SELECT level, tile_index, hashes, root FROM unnest(%b::int4[], %b::bigint[], %b:
 INSERT_TREE_HEAD = "INSERT INTO tree_heads (tree_size, note, signed_at) VALUES (%s, %s, clock_timestamp())"
 LAST_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads ORDER BY tree_size DESC LIMIT 1"
 READ_TREE_HEAD = "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size = %s"
-READ_TREE_HEADS = """
-SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size
-"""
+READ_TREE_HEADS = (
+    "SELECT tree_size, note, signed_at FROM tree_heads WHERE tree_size > %s AND tree_size <= %s ORDER BY tree_size"
+)
 READ_OF_AGGREGATE = """
 SELECT j.position, e.data FROM journal AS j
 JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
-WHERE j.aggregate_id = %s ORDER BY j.version
-"""
-POSITION_OF_EVENT = """
-SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
-WHERE e.event_id = %s
-"""
+WHERE j.aggregate_id = %s ORDER BY j.version"""
+POSITION_OF_EVENT = """SELECT j.position FROM events AS e
+JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version WHERE e.event_id = %s"""

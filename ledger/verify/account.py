@@ -18,6 +18,7 @@ from ledger.verify.faults import Fault, Kind
 from ledger.verify.request_keys import check_keys
 from ledger.verify.rows import Row
 from ledger.verify.segment import Findings
+from ledger.verify.tree_checks import check_signatures
 from ledger.verify.whole import UNSIGNED_MAX
 
 
@@ -29,6 +30,7 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
     if stored is not None:
         try:
             head = trust.open(stored.note)
+            check_signatures(stored.note)
             if head.size != stored.tree_size:
                 raise InvalidNote(f"stored as the head of size {stored.tree_size}, signed for size {head.size}")
         except InvalidNote as error:

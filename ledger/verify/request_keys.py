@@ -18,7 +18,7 @@ from ledger.verify.event_checks import fault_at
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.rows import Row
 
-_ANSWERS = "SELECT key, outcome ->> 'command_id' FROM idempotency_keys WHERE key = ANY(%b)"
+_ANSWERS = "SELECT key, outcome FROM idempotency_keys WHERE key = ANY(%b)"
 # `expire_keys` may be at work, with a clock a little ahead of this one.
 SLACK = timedelta(hours=1)
 
@@ -35,7 +35,7 @@ def check_keys(conn: Connection, rows: Sequence[Row]) -> Iterator[Fault]:
     for key, row in young:
         if key not in answers:
             yield fault_at(row, Kind.IDEMPOTENCY_KEY, f"the key {key} of its request is gone")
-        elif answers[key] != row.command_id:
+        elif answers[key] != {"command_id": row.command_id, "size": row.command_size}:
             yield fault_at(row, Kind.IDEMPOTENCY_KEY, f"the key {key} of its request answers with {answers[key]}")
 
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
-import django
-
 from ledger.store import tree, tree_heads
 from ledger.store.connection import dedicated_connection
 from ledger.store.succession import Trust
@@ -160,8 +158,8 @@ _worker: dict[str, Any] = {}
 
 
 def _start_worker(reads_anything: bool) -> None:
+    # Not django.setup(): verification has no use for models, and loading every app takes each process a second.
     gc.disable()  # rows make no cycles, and looking for some among them costs a tenth of the time
-    django.setup()
     resources = ExitStack()
     connection = resources.enter_context(unhurried_connection(reads_anything=reads_anything))
     _worker.update(resources=resources, connection=connection, chains=Chains(connection))

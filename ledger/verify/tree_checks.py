@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from ledger.store import sql
 from ledger.store.connection import translated
@@ -15,13 +17,25 @@ from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes
 from ledger.store.tree import Connection, TreeIncomplete, TreeReader
 from ledger.verify.event_checks import NONE
 from ledger.verify.faults import Fault, Kind, short
+from ledger.verify.journal_checks import CLOCK_SLACK
 from ledger.verify.rows import Row
 
 # Of a level: for a head or a row that was put at position 10^15 millions would have to be there.
 MISSING_NAMED_MAX = 10
 _TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s"
 _INDICES = "SELECT tile_index FROM tiles WHERE level = %s AND tile_index < %s ORDER BY tile_index"
-_HEADS = "SELECT tree_size, note FROM tree_heads WHERE tree_size > %s AND tree_size <= %s"
+_HEADS = """
+SELECT tree_size, note, signed_at, clock_timestamp() FROM tree_heads WHERE tree_size > %s AND tree_size <= %s
+"""
+_SIGNED_BEFORE = "SELECT signed_at FROM tree_heads WHERE tree_size <= %s ORDER BY tree_size DESC LIMIT 1"
+
+
+class _Head(NamedTuple):
+    """A stored head; `now` is the database's clock when it was read."""
+
+    note: str
+    signed_at: datetime
+    now: datetime
 
 
 class LeafCheck:
@@ -39,8 +53,9 @@ class LeafCheck:
             first, last = after // TILE_WIDTH, -(-up_to // TILE_WIDTH)
             tiles = conn.execute(_TILES, (0, first, last), binary=True)
             self._tiles = {index: (hashes, root) for index, hashes, root in tiles}
-            heads = conn.execute(_HEADS, (after, up_to))
-            self._notes = dict(heads.fetchall())
+            self._heads = {size: _Head(*head) for size, *head in conn.execute(_HEADS, (after, up_to)).fetchall()}
+            before = conn.execute(_SIGNED_BEFORE, (after,)).fetchone() if self._heads else None
+        self._signed_at: datetime | None = before[0] if before else None
         self._rows: list[Row] = []
         self._tree = _tiles_before(conn, after)
 
@@ -56,7 +71,7 @@ class LeafCheck:
     def finish(self) -> Iterator[Fault]:
         if self._rows:
             yield from self._check_tile(self._rows)
-        for size in self._notes:
+        for size in self._heads:
             yield Fault(Kind.HEAD, f"a head of size {size} was signed, and the journal has no such position", size)
 
     def _check_tile(self, rows: Sequence[Row]) -> list[Fault]:
@@ -66,7 +81,7 @@ class LeafCheck:
         hashes, tree = LeafList(leaves), self._tree
         if tree is not None and (tree.size, rows[-1].position) != (index, index * TILE_WIDTH + len(rows)):
             tree = None  # a position is missing, so nothing can be said of roots from here on
-        faults = [fault for row in rows if row.position in self._notes for fault in self._check_head(row, hashes, tree)]
+        faults = [fault for row in rows if row.position in self._heads for fault in self._check_head(row, hashes, tree)]
         root = hashes.subtree(0, TILE_HEIGHT) if len(rows) == TILE_WIDTH else None
         if tree is not None and root is not None:
             tree.append(root)
@@ -82,8 +97,11 @@ class LeafCheck:
     def _check_head(self, row: Row, hashes: LeafList, tree: CompactRange | None) -> Iterator[Fault]:
         """Check the head whose last leaf a row is. `tree`: the full tiles before that of the row."""
         size = row.position
+        stored = self._heads.pop(size)
+        yield from self._check_signed_at(row, stored)
         try:
-            head = self._trust.open(self._notes.pop(size))
+            head = self._trust.open(stored.note)
+            check_signatures(stored.note)
         except InvalidNote as error:
             yield Fault(Kind.HEAD, f"the head of size {size}: {error}", size)
             return
@@ -94,6 +112,23 @@ class LeafCheck:
             root = fold([*tree.subtrees, *(hashes.subtree(*subtree) for subtree in inside)])
             if head.root != root:
                 yield Fault(Kind.HEAD, f"signed root {short(head.root)}, the tree has {short(root)}", size)
+
+    def _check_signed_at(self, row: Row, stored: _Head) -> Iterator[Fault]:
+        """Check when a head says it was signed: after its last position was given, and heads in their order."""
+        signed_at, before, self._signed_at = stored.signed_at, self._signed_at, stored.signed_at
+        size = row.position
+        if signed_at < row.sequenced_at - CLOCK_SLACK:
+            yield Fault(Kind.TIME, f"a head signed at {signed_at}, its last position given at {row.sequenced_at}", size)
+        if before is not None and signed_at < before - CLOCK_SLACK:
+            yield Fault(Kind.TIME, f"a head signed at {signed_at}, the one before it at {before}", size)
+        if signed_at > stored.now + CLOCK_SLACK:
+            yield Fault(Kind.TIME, f"a head signed at {signed_at}, and it is {stored.now}", size)
+
+
+def check_signatures(note: str) -> None:
+    """Raises: InvalidNote when a stored head has a signature beside the log's own, which nobody could have checked."""
+    if note.rpartition("\n\n")[2].count("\n") != 1:
+        raise InvalidNote("it has a signature line that the relay did not write")
 
 
 def _tiles_before(conn: Connection, after: int) -> CompactRange | None:

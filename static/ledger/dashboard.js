@@ -3,7 +3,7 @@
 import { History } from "./charts.js";
 import { showConnection } from "./connection.js";
 import { LedgerFeed } from "./feed.js";
-import { integer, milliseconds, percentiles } from "./format.js";
+import { integer, milliseconds, percentiles, toTheSecond } from "./format.js";
 
 const page = document.getElementById("dashboard");
 const feed = new LedgerFeed(page.dataset.socket, { only: "status" });
@@ -33,11 +33,33 @@ function show(status) {
   put("accounts", status.accounts === null ? "–" : integer(status.accounts));
   put("lag_events", status.lag_events === null ? "–" : integer(status.lag_events));
   putDuration("lag_ms", status.lag_ms);
-  put("books", status.is_balanced === null ? "–" : status.is_balanced ? "Balanced" : "Not balanced");
-  document.getElementById("books").dataset.tone = status.is_balanced === false ? "danger" : "good";
+  showBooks(status.is_balanced);
+  showProof(status);
   showTotals(status.totals);
   showProjections(status.projections);
   showAlarms(status);
+}
+
+const BOOKS = new Map([
+  [true, ["✓ Balanced", "every sum is zero", "good"]],
+  [false, ["✗ Not balanced", "some sum is not zero", "danger"]],
+  [null, ["–", "not comparable just now", ""]],
+]);
+
+function showBooks(isBalanced) {
+  const [word, note, tone] = BOOKS.get(isBalanced);
+  put("books", word);
+  put("books-note", note);
+  document.getElementById("books").dataset.tone = tone;
+}
+
+function showProof({ signed, verified }) {
+  put("signed", signed === null ? "–" : integer(signed.tree_size));
+  put("signed-note", signed === null ? "nothing was signed yet" : toTheSecond(signed.signed_at));
+  const faults = verified === null ? 0 : verified.fault_count;
+  put("verified", verified === null ? "–" : faults ? `✗ ${integer(faults)} ${faults === 1 ? "fault" : "faults"}` : "✓ No fault");
+  put("verified-note", verified === null ? "not from here yet" : `up to ${integer(verified.covered)}, ${toTheSecond(verified.at)}`);
+  document.getElementById("verified").dataset.tone = faults ? "danger" : verified ? "good" : "";
 }
 
 function showTotals(totals) {

@@ -35,3 +35,8 @@ export function percentiles(values) {
 export function timeOfDay(instant) {
   return instant.slice(11, 23);
 }
+
+// 2026-01-31T12:00:00.000001Z → 2026-01-31 12:00:00 UTC
+export function toTheSecond(instant) {
+  return `${instant.slice(0, 10)} ${instant.slice(11, 19)} UTC`;
+}

@@ -5,7 +5,8 @@ import { LedgerFeed } from "./feed.js";
 import { integer, useDecimals } from "./format.js";
 import { row } from "./rows.js";
 
-const ROWS_MAX = 500;
+// Laying the table out for one more event costs the more the more rows there are; what is older is in the journal.
+const ROWS_MAX = 250;
 // A lone event is drawn at once. Under load they are gathered, because laying the table out costs the same for one new
 // row as for fifty: for as long as leaves the browser half of its time for other things, and within these bounds.
 const DRAW_INTERVAL_MS_MIN = 40;

@@ -67,6 +67,8 @@ class Watched:
 
 
 OpenPage = Callable[..., Page]
+# By user: the cookies that signing in has left in a browser.
+Sessions = dict[str, Any]
 
 
 @pytest.fixture
@@ -78,9 +80,18 @@ def watched() -> Iterator[Watched]:
     assert watched.foreign == []
 
 
+@pytest.fixture(scope="package")
+def sessions(live_system: LiveSystem) -> Sessions:
+    """Who has signed in. One that a test ends in its own browser goes on for the others."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Browser, live_system: LiveSystem, watched: Watched) -> Iterator[OpenPage]:
-    """Open a page of the portal as a signed-in user; `open_page(path, who=…, viewport=…, color_scheme=…)`."""
+def open_page(browser: Browser, live_system: LiveSystem, sessions: Sessions, watched: Watched) -> Iterator[OpenPage]:
+    """Open a page of the portal as a signed-in user; `open_page(path, who=…, viewport=…, color_scheme=…)`.
+
+    The first of a user signs in by the form, the others come with its session.
+    """
     contexts = []
 
     def open_page(path: str, who: str = "auditor", viewport: Any = DESKTOP, **options: Any) -> Page:
@@ -89,9 +100,14 @@ def open_page(browser: Browser, live_system: LiveSystem, watched: Watched) -> It
         page = context.new_page()
         page.set_default_timeout(STEP_TIMEOUT_MS)
         watched.watch(page, live_system.url)
-        page.goto(f"/admin/login/?next={quote(path)}")
-        sign_in(page, live_system.credentials[who])
+        if who in sessions:
+            context.add_cookies(sessions[who])
+            page.goto(path)
+        else:
+            page.goto(f"/admin/login/?next={quote(path)}")
+            sign_in(page, live_system.credentials[who])
         page.wait_for_url(f"**{path}")
+        sessions[who] = context.cookies()
         return page
 
     yield open_page

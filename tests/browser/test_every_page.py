@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, resolve
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.judged import CONTRAST, EVERY_RULE, faults
@@ -77,6 +77,16 @@ def opened(page: Page, address: str) -> str:
     assert answer.status == 200, address
     page.wait_for_load_state("load")
     return address
+
+
+def test_a_page_with_faults_is_seen_to_have_them(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(
+        '<html lang="en"><title>T</title><p style="color: #ccc; background: #fff">Pale</p><img src="data:,">'
+    )
+    assert [fault.split()[0] for fault in faults(page)] == ["color-contrast", "image-alt"]
+    assert [fault.split()[0] for fault in faults(page, CONTRAST)] == ["color-contrast"]
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", LOOKS)

@@ -95,7 +95,7 @@ def test_pausing_loses_nothing_however_much_comes(open_page: OpenPage) -> None:
     shows(page, start)
     resume.click()
     shows(page, start + 2_300)
-    assert positions(page) == list(range(start + 2_300, start + 1_800, -1))
+    assert positions(page) == list(range(start + 2_300, start + 2_050, -1))
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
@@ -183,7 +183,7 @@ def test_five_hundred_events_a_second_are_shown_without_a_stall(open_page: OpenP
     # Of a machine that does other things too: half of the frames are smooth, and none is a stall that a person sees.
     assert frames_ms[len(frames_ms) // 2] < 50, frames_ms[-10:]
     assert frames_ms[-1] < 1_000, frames_ms[-10:]
-    assert len(positions(page)) == 500
+    assert len(positions(page)) == 250
 
 
 def test_a_row_opens_by_keyboard_into_the_whole_event(open_page: OpenPage) -> None:

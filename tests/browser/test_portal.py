@@ -10,7 +10,10 @@ from tests.browser.conftest import PHONE, OpenPage, Watched, sign_in
 from tests.browser.live_system import LiveSystem
 from tests.browser.money import deposit, deposit_over_http, new_account, settled
 from tests.browser.test_live import LIVE, live
+from tests.browser.test_portal_integrity import signed_up_to
 from tests.waiting import wait_for
+
+SECOND = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
 
 
 def test_a_wrong_password_stays_outside(browser: Browser, live_system: LiveSystem, watched: Watched) -> None:
@@ -32,10 +35,30 @@ def test_the_dashboard_shows_the_totals_and_follows_them(open_page: OpenPage, li
     expect(total).to_have_text(re.compile(r"^BHD\s[\d,]+\.\d{3}$"))
     deposit_over_http(live_system, account, "0.125")
     expect(total).to_have_text(re.compile(r"\.125$"))
-    expect(page.locator("[data-number=books]")).to_have_text("Balanced")
+    expect(page.locator("[data-number=books]")).to_have_text("✓ Balanced")
     head = f"{settled():,}"
     expect(page.locator("[data-number=head_position]")).to_have_text(head)
     expect(page.locator("[data-number=transactions-position]")).to_have_text(head)
+
+
+def test_the_dashboard_says_how_far_the_log_is_signed_and_was_verified_and_follows_both(open_page: OpenPage) -> None:
+    deposit(new_account(), 2)
+    page = open_page("/admin/")
+    live(page)
+    deposit(new_account(), 2)
+    head = settled()
+    signed_up_to(head)
+    expect(page.locator("[data-number=signed]")).to_have_text(f"{head:,}")
+    expect(page.locator("[data-number=signed-note]")).to_have_text(SECOND)
+    other = open_page("/admin/integrity/")
+    other.get_by_role("button", name="Verify now").click()
+    expect(other.get_by_text("No fault found").first).to_be_visible()
+    expect(page.locator("[data-number=verified]")).to_have_text("✓ No fault")
+    note = page.locator("[data-number=verified-note]")
+    expect(note).to_have_text(re.compile(rf"up to {head:,}, {SECOND.pattern}"))
+    shown = note.inner_text()
+    page.reload()
+    assert note.inner_text() == shown  # from the page itself, before any frame
 
 
 def test_a_currencys_first_account_gets_its_card_without_a_reload(open_page: OpenPage) -> None:

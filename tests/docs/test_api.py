@@ -7,8 +7,8 @@ import re
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from ledger.api import parameters
-from ledger.engine import batching
+from ledger.api import batch, parameters
+from ledger.engine import batching, execute
 from tests.servers import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
@@ -28,6 +28,9 @@ def test_every_call_is_listed_and_no_other() -> None:
     [
         f"up to {batching.COMMANDS_PER_CALL_MAX} in one transaction",
         f"{batching.WAITING_MAX:,} waiting in one process",
+        f"up to {execute.COMMANDS_MAX:,} commands",
+        f"in transactions of {execute.COMMANDS_PER_TRANSACTION:,}",
+        f"Two batches are worked on in one process and {batch.BATCHES_WAITING_MAX} wait",
         f"1 to {parameters.PAGE_MAX}, {parameters.PAGE_DEFAULT} when absent",
     ],
 )

@@ -25,6 +25,7 @@ START_TIMEOUT_S = 10
 
 class Fault(enum.Enum):
     CUT_BEFORE = "the server never sees the request"
+    SILENCE = "the server never sees the request, and the connection stays"
     CUT_DURING = "the server has the request, and the connection is gone while it works"
     CUT_AFTER = "the server has committed, and the answer is lost"
     SERIALIZATION_FAILURE = "the server answers 40001"
@@ -84,6 +85,9 @@ class FaultyServer:
                 if fault is Fault.SERIALIZATION_FAILURE:
                     client_out.write(_serialization_failure())
                     continue
+                if fault is Fault.SILENCE:
+                    await client_in.read()
+                    return
                 if fault is not Fault.CUT_BEFORE:
                     answers.are_lost = True
                     server_out.write(request)

@@ -28,8 +28,8 @@ from ledger import selectors
 from ledger.bus.envelope import encode, subject_of
 from ledger.bus.jetstream import ensure_stream
 from ledger.domain.commands import Deposit
-from ledger.engine import execute as engine
 from ledger.engine import writing
+from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Submission
 from ledger.store import journal
 from ledger.store.connection import dedicated_connection
@@ -170,7 +170,7 @@ def commit_late(here: threading.local, account_id: str, number: int) -> list[tup
     here.is_slow = True
     done = []
     for _ in range(number):
-        (outcome,) = engine.execute([Submission(Deposit(account_id, Decimal(1), "late"), actor="tester")])
+        (outcome,) = execute([Submission(Deposit(account_id, Decimal(1), "late"), actor="tester")])
         assert isinstance(outcome, Accepted)
         done.append((outcome.events[0].recorded_at, str(outcome.events[0].event_id), time.monotonic()))
     return done

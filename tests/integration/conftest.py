@@ -5,7 +5,7 @@ The imports are in the fixtures, because pytest reads this file before Django is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +69,38 @@ def nothing_is_written(database: None, _accounts_to_name: None) -> Iterator[None
     before = table_sizes()
     yield
     assert table_sizes() == before
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What the engine read from here on, by a memory that begins empty."""
+    from ledger.engine import writing
+    from ledger.engine.remembered import Remembered
+    from ledger.store import event_store
+
+    seen: list[list[str]] = []
+    read = event_store.read
+
+    def noted(aggregate_ids: Any, *others: Any) -> event_store.Snapshot:
+        seen.append(list(aggregate_ids))
+        return read(aggregate_ids, *others)
+
+    monkeypatch.setattr(event_store, "read", noted)
+    monkeypatch.setattr(writing, "REMEMBERED", Remembered())
+    return seen
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, reads: list[list[str]]) -> Callable[[Callable[[], Any]], Any]:
+    """Does something as another process would, which remembers other things."""
+    from ledger.engine import writing
+    from ledger.engine.remembered import Remembered
+
+    def done(act: Callable[[], Any]) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, "REMEMBERED", Remembered())
+            result = act()
+        reads.clear()
+        return result
+
+    return done

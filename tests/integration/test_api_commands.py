@@ -97,7 +97,8 @@ def test_insufficient_funds_names_balance_and_required_and_is_recorded(operator:
     body = {"account_id": account_id, "amount": "100", "description": "too much"}
     refusal = problem(post(operator, "withdraw", body), 422, "insufficient_funds")
     assert (refusal["balance"], refusal["required"], refusal["currency"]) == ("50.00", "100.00", "USD")
-    assert table_sizes() == {**before, "refusals": before["refusals"] + 1}
+    on_record = {table: before[table] + 1 for table in ("refusals", "idempotency_keys")}
+    assert table_sizes() == before | on_record, "the refusal, and its answer under the command's own id"
     actor, command = rows("SELECT actor, command FROM refusals ORDER BY recorded_at DESC LIMIT 1")[0]
     assert actor.startswith("user-")
     assert command["amount"] == "100"

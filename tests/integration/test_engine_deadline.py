@@ -10,18 +10,19 @@ from uuid import uuid4
 import pytest
 
 from ledger.domain.commands import Deposit
-from ledger.engine import execute as engine
+from ledger.engine import transaction
+from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.sealing import Sealer
 from ledger.errors import Busy, TooLate
 from ledger.store import event_store
 from ledger.store.append import AppendStream, append
 from ledger.store.connection import dedicated_connection
+from tests.engines import waiting_for_locks
 from tests.ledger_world import NEXT_VERSION, new_account, scalar, submission, table_sizes
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_a_command_that_would_commit_too_late_is_rolled_back_by_the_server() -> None:
@@ -75,10 +76,10 @@ def test_a_stream_that_commits_too_late_is_rolled_back_though_its_pieces_were_in
 def test_a_call_that_is_always_too_late_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     account_id = new_account(0)
     monkeypatch.setattr(event_store, "FINAL_AFTER", timedelta(seconds=-1))
-    monkeypatch.setattr(engine, "RETRY_S_MAX", 0.1)
+    monkeypatch.setattr(transaction, "RETRY_S_MAX", 0.1)
     before = table_sizes()
     with pytest.raises(Busy, match="fewer commands in one call"):
-        engine.execute([submission(Deposit(account_id, Decimal(1)))])
+        execute([submission(Deposit(account_id, Decimal(1)))])
     assert table_sizes() == before
 
 
@@ -91,7 +92,7 @@ def test_an_append_that_waited_tells_the_time_after_it_was_written_not_before() 
         with other.transaction(force_rollback=True):
             other.execute(NEXT_VERSION, (account_id,))
             appended = thread.submit(append, plan.rows, snapshot.now)
-            wait_for(lambda: bool(scalar(WAITING)), "an append that waits")
+            wait_for(lambda: waiting_for_locks() > 0, "an append that waits")
             released_at = scalar("SELECT clock_timestamp()")
         told_at = appended.result()
     assert released_at < told_at <= scalar("SELECT clock_timestamp()"), "the next command's recorded_at follows from it"

@@ -13,12 +13,11 @@ from ledger.engine.sealing import Sealer
 from ledger.store import event_store
 from ledger.store.append import append
 from ledger.store.connection import dedicated_connection
-from tests.ledger_world import NEXT_VERSION, history, new_account, scalar, submission
+from tests.engines import waiting_for_locks
+from tests.ledger_world import NEXT_VERSION, history, new_account, submission
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
-
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%INSERT INTO events%%'"
 
 
 @pytest.mark.parametrize("further", [0, 5], ids=["a lone command", "a batch"])
@@ -33,7 +32,7 @@ def test_a_writer_waits_at_its_lowest_key_whatever_the_order_of_the_commands(fur
         with other.transaction(force_rollback=True):
             other.execute(NEXT_VERSION, (low,))
             appended = thread.submit(append, plan.rows, snapshot.now)
-            wait_for(lambda: scalar(WAITING) == 1, "it waits for the other writer")
+            wait_for(lambda: waiting_for_locks() == 1, "it waits for the other writer")
             # Had it written this one first, each would now wait for the other.
             other.execute(NEXT_VERSION, (high,))
         appended.result(30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,55 +10,20 @@ from uuid import uuid4
 import pytest
 
 from ledger.domain.commands import Deposit, FreezeAccount, StartTransfer, Transfer, Withdraw
-from ledger.engine import remembered, writing
+from ledger.engine import remembered
 from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.remembered import Remembered
 from ledger.engine.submission import Accepted, Rejected
 from ledger.engine.writing import STREAMED_FROM
-from ledger.errors import CommitUnknown
-from ledger.store import connection as store_connection
 from ledger.store import event_store
-from ledger.store.append import Append, AppendStream, RefusalRow
-from ledger.store.connection import close_pool, connection, pool
-from ledger.store.pipeline import Pipeline
 from tests.ledger_world import accepted, deposit, history, new_account, rejected, rows, run, scalar, submission
 from tests.proof_world import tamper
 from tests.servers import Servers
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 
 Reads = list[list[str]]
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    """What the engine read from here on, by a memory that begins empty."""
-    seen: Reads = []
-    read = event_store.read
-
-    def noted(aggregate_ids: Any, *others: Any) -> event_store.Snapshot:
-        seen.append(list(aggregate_ids))
-        return read(aggregate_ids, *others)
-
-    monkeypatch.setattr(event_store, "read", noted)
-    monkeypatch.setattr(writing, "REMEMBERED", Remembered())
-    return seen
-
-
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch, reads: Reads) -> Callable[[Callable[[], Any]], Any]:
-    """Does something as another process would, which remembers other things."""
-
-    def done(act: Callable[[], Any]) -> Any:
-        with monkeypatch.context() as patch:
-            patch.setattr(writing, "REMEMBERED", Remembered())
-            result = act()
-        reads.clear()
-        return result
-
-    return done
 
 
 def test_what_was_just_written_is_not_read_again(reads: Reads) -> None:
@@ -157,6 +121,72 @@ def test_a_key_that_was_used_is_answered_as_before_without_having_been_looked_up
     assert reused.error.code == "idempotency_key_reused"
 
 
+@pytest.mark.parametrize("neighbours", [2, STREAMED_FROM])
+def test_a_refusal_costs_its_call_one_read_and_nobody_else_anything(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch, neighbours: int
+) -> None:
+    ann, bob, cid = (new_account(100) for _ in range(3))
+    reads.clear()
+    add, decided = Plan.add, list[object]()
+    monkeypatch.setattr(Plan, "add", lambda plan, one: (decided.append(one), add(plan, one))[1])
+    withdrawals = [Withdraw(bob, Decimal(n)) for n in (200, 300)]
+    commands = [*withdrawals, *[Deposit(ann, Decimal(1)) for _ in range(neighbours)], *withdrawals]
+    outcomes = execute([submission(command) for command in commands])
+    assert [type(o) for o in outcomes] == [Rejected, Rejected, *[Accepted] * neighbours, Rejected, Rejected]
+    assert reads == [sorted([ann, bob])], "the store was asked once, for all that the call was decided on"
+    assert len(decided) == len(commands), "and what had been decided on memory was not decided again"
+    reads.clear()
+    for account_id in (ann, cid, bob):
+        deposit(account_id)
+    assert reads == []
+
+
+def test_all_or_nothing_that_is_refused_from_memory_writes_the_refusal_alone(reads: Reads) -> None:
+    ann, bob = new_account(1), new_account(1)
+    reads.clear()
+    commands = [Deposit(ann, Decimal(1)), Withdraw(bob, Decimal(2)), Deposit(ann, Decimal(1))]
+    outcomes = execute([submission(command) for command in commands], atomic=True)
+    assert [o.error.code for o in outcomes if isinstance(o, Rejected)] == [
+        "batch_aborted", "insufficient_funds", "batch_aborted",
+    ]  # fmt: skip
+    assert reads == [sorted([ann, bob])]
+    assert (history(ann)[-1][2], history(bob)[-1][2]) == (100, 100)
+    assert scalar("SELECT count(*) FROM refusals WHERE command->>'account_id' = %s", bob) == 1
+
+
+def test_what_memory_would_refuse_is_carried_out_when_the_store_has_moved_on(
+    reads: Reads, elsewhere: Callable[[Callable[[], Any]], Any]
+) -> None:
+    ann, bob = new_account(1), new_account(1)
+    elsewhere(lambda: deposit(ann, 10))
+    outcomes = execute([submission(Deposit(bob, Decimal(1))), submission(Withdraw(ann, Decimal(5)))])
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]
+    assert reads == [sorted([ann, bob])], "what was read to confirm memory is what the call is then decided on"
+    assert (history(ann)[-1][2], history(bob)[-1][2]) == (600, 200)
+
+
+def test_another_writer_on_one_account_costs_the_others_no_memory(
+    reads: Reads, elsewhere: Callable[[Callable[[], Any]], Any]
+) -> None:
+    ann, bob = new_account(), new_account()
+    elsewhere(lambda: deposit(ann))
+    deposit(ann)
+    deposit(bob)
+    assert reads == [[ann]]
+
+
+def test_a_repeated_request_that_would_be_refused_today_is_answered_as_it_was(reads: Reads) -> None:
+    ann, bob, key = new_account(1), new_account(), uuid4().hex
+    first = accepted(Withdraw(ann, Decimal(1)), idempotency_key=key)
+    neighbour, again = execute(
+        [submission(Deposit(bob, Decimal(1))), submission(Withdraw(ann, Decimal(1)), idempotency_key=key)]
+    )
+    assert isinstance(neighbour, Accepted)
+    assert isinstance(again, Accepted)
+    assert (again.replayed, again.command_id) == (True, first.command_id)
+    assert scalar("SELECT count(*) FROM refusals WHERE command->>'account_id' = %s", ann) == 0
+
+
 def test_memory_is_bounded_and_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "HEADS_MAX", 3)
     memory, now = Remembered(), scalar("SELECT clock_timestamp()")
@@ -169,124 +199,6 @@ def test_memory_is_bounded_and_keeps_what_was_used_last(monkeypatch: pytest.Monk
     recalled = memory.recall(["old"])
     assert recalled is not None
     assert recalled.heads["old"].version == 7, "of two threads the later append is the one to keep"
-
-
-def long_call(source: str, target: str) -> list[Any]:
-    return execute([submission(Transfer(source, target, Decimal(1))) for _ in range(STREAMED_FROM + 100)])
-
-
-def test_a_long_call_is_one_transaction_and_answers_each_command(reads: Reads) -> None:
-    ann, bob = new_account(250), new_account()
-    for _ in range(2):  # read, then from memory
-        outcomes = long_call(ann, bob)
-    accepted_count = [isinstance(outcome, Accepted) for outcome in outcomes].count(True)
-    assert accepted_count == 0
-    assert history(bob)[-1] == (251, "MoneyDeposited", 25_000)
-    assert scalar("SELECT count(DISTINCT xmin::text) FROM events WHERE aggregate_id = %s", bob) == 2, (
-        "created, and paid"
-    )
-    assert scalar("SELECT count(*) FROM refusals WHERE command->>'from_account_id' = %s", ann) == 350
-
-
-def test_a_long_call_on_remembered_heads_reads_nothing(reads: Reads) -> None:
-    ann, bob = new_account(10_000), new_account()
-    reads.clear()
-    for _ in range(2):
-        assert all(isinstance(outcome, Accepted) for outcome in long_call(ann, bob))
-    assert reads == []
-    assert history(bob)[-1] == (601, "MoneyDeposited", 60_000)
-
-
-def test_a_long_call_whose_heads_moved_is_written_once(
-    reads: Reads, elsewhere: Callable[[Callable[[], Any]], Any]
-) -> None:
-    ann, bob = new_account(10_000), new_account()
-    elsewhere(lambda: deposit(bob, 1))
-    assert all(isinstance(outcome, Accepted) for outcome in long_call(ann, bob))
-    assert history(bob)[-1] == (302, "MoneyDeposited", 30_100)
-    assert [version for version, _, _ in history(ann)] == list(range(1, 303))
-
-
-def test_streams_that_meet_in_opposite_orders_all_end(reads: Reads) -> None:
-    accounts = [new_account(10_000) for _ in range(300)]
-    failures: list[object] = []
-
-    def write(ids: list[str]) -> None:
-        for _ in range(4):
-            outcomes = execute([submission(Deposit(id_, Decimal(1))) for id_ in ids])
-            failures.extend(outcome for outcome in outcomes if not isinstance(outcome, Accepted))
-
-    writers = [threading.Thread(target=write, args=(ids,)) for ids in (accounts, accounts[::-1], accounts)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-        assert not writer.is_alive()
-    assert failures == []
-    assert {history(id_)[-1] for id_ in accounts} == {(14, "MoneyDeposited", 1_001_200)}
-
-
-def test_a_stream_that_is_not_committed_leaves_nothing_and_its_connection_is_used_again(
-    reads: Reads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann, bob = new_account(10_000), new_account()
-    add, calls = Plan.add, iter(range(1_000))
-
-    def falls_over(plan: Plan, one: Any) -> Any:
-        if next(calls) == 250:
-            raise ZeroDivisionError("a defect")
-        return add(plan, one)
-
-    bad = pool().get_stats().get("returns_bad", 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Plan, "add", falls_over)
-        with pytest.raises(ZeroDivisionError):
-            long_call(ann, bob)
-    assert len(history(bob)) == 1
-    deposit(bob)
-    assert pool().get_stats().get("returns_bad", 0) == bad
-    with connection() as conn:
-        assert conn.info.transaction_status.name == "IDLE"
-
-
-def test_a_stream_that_cannot_be_undone_gives_its_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    close_pool()
-    monkeypatch.setattr(Pipeline, "abandon", interrupted)
-    with pytest.raises(KeyboardInterrupt), AppendStream(scalar("SELECT clock_timestamp()")):
-        pass
-    wait_for(lambda: pool().get_stats()["pool_available"] == pool().get_stats()["pool_size"], "all in the pool")
-    with connection() as conn:
-        assert conn.execute("SELECT 1").fetchone() == (1,)
-
-
-def test_a_long_call_of_all_or_nothing_is_decided_before_anything_is_sent(
-    reads: Reads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ann = new_account()
-    reads.clear()
-    monkeypatch.setattr(writing, "AppendStream", None)
-    outcomes = execute([submission(Deposit(ann, Decimal(1))) for _ in range(STREAMED_FROM)], atomic=True)
-    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
-    assert reads == []
-
-
-def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    refusal = RefusalRow(uuid4(), uuid4(), "deposit", {}, "tester", "code", "detail")
-    close_pool()
-    # Until the pool is closed again, and no longer: a pool opened under it would keep the limit for every later test.
-    with monkeypatch.context() as patch:
-        patch.setattr(store_connection, "IDLE_MS_MAX", 200)
-        with AppendStream(scalar("SELECT clock_timestamp()")) as stream:
-            stream.send(Append(refusals=[refusal]))
-            process = stream._connection._borrowed.info.backend_pid
-            wait_for(lambda: not scalar(f"SELECT count(*) FROM pg_stat_activity WHERE pid = {process}"), "its end")
-            with pytest.raises(CommitUnknown):
-                stream.commit()
-        close_pool()
-    assert scalar("SELECT count(*) FROM refusals WHERE refusal_id = %s", refusal.refusal_id) == 0
 
 
 def test_a_rejection_in_a_call_from_memory_leaves_its_neighbours(reads: Reads) -> None:

@@ -136,7 +136,7 @@ def test_no_account_comes_to_be_of_which_it_is_not_noted_whose_it_is(monkeypatch
         raise KeysUnavailable("away")
 
     monkeypatch.setattr("ledger.engine.subjects.belonging.note", away)
-    monkeypatch.setattr("ledger.engine.execute.RETRY_S_MAX", 0.1)
+    monkeypatch.setattr("ledger.engine.transaction.RETRY_S_MAX", 0.1)
     for number in (1, writing.STREAMED_FROM):
         with pytest.raises(KeysUnavailable):
             execute([submission(create(f"a{n}", "customer-7")) for n in range(number)])

@@ -233,7 +233,7 @@ def test_without_the_keys_a_text_is_not_written_and_money_moves_all_the_same(mon
         raise KeysUnavailable("away")
 
     monkeypatch.setattr(portal, "pool", away)
-    monkeypatch.setattr("ledger.engine.execute.RETRY_S_MAX", 0.1)
+    monkeypatch.setattr("ledger.engine.transaction.RETRY_S_MAX", 0.1)
     with pytest.raises(KeysUnavailable):
         execute([submission(Deposit("ann", Decimal(1), "wages"))])
     submit(Deposit("ann", Decimal(1)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,6 +105,32 @@ def test_no_file_of_a_bundle_can_be_changed_left_out_or_added(tmp_path: Path) ->
     assert done.returncode == 1
 
 
+def test_the_files_of_a_bundle_cannot_be_put_in_another_order(tmp_path: Path) -> None:
+    small_history()
+    bundle = export(tmp_path, "--account", "bob")
+    with zipfile.ZipFile(bundle) as archive, (tmp_path / "turned.zip").open("wb") as target:
+        files = {name: archive.read(name) for name in reversed(archive.namelist())}
+        verify_evidence.write_archive(target, files)
+    with pytest.raises(verify_evidence.Broken, match="in that order"):
+        verify_evidence.check_bundle(tmp_path / "turned.zip", key(), rules=False)
+
+
+def test_files_that_lie_over_one_another_are_not_read(tmp_path: Path) -> None:
+    """A directory that names one large file many times would have it read as many times."""
+    single, many = tmp_path / "single.zip", tmp_path / "many.zip"
+    with zipfile.ZipFile(single, "w") as archive:
+        archive.writestr("a0", bytes(100_000))
+    content = single.read_bytes()
+    directory, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry = content[directory : end - len("a0")]
+    entries = b"".join(entry + b"a%d" % number for number in range(10))
+    many.write_bytes(content[:directory] + entries + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 10, 10,
+                                                                 len(entries), directory, 0))  # fmt: skip
+    assert len(zipfile.ZipFile(many).namelist()) == 10
+    with pytest.raises(verify_evidence.Broken, match="larger than the bundle"):
+        verify_evidence.check_bundle(many, key(), rules=False)
+
+
 @pytest.mark.parametrize("spelt", ["{line}", "— {name} AAAAAAAA\n", "— somebody AAAAAAAA\n"])
 def test_no_line_can_be_added_to_what_signs_a_bundle(tmp_path: Path, spelt: str) -> None:
     small_history()
@@ -171,7 +199,17 @@ def test_nothing_to_prove_leaves_with_1_and_no_head_with_3(tmp_path: Path) -> No
         export(tmp_path, "--account", "nobody")
     with pytest.raises(CommandError) as usage:
         export(tmp_path, "--period", "yesterday", "today")
-    assert [error.value.returncode for error in (no_head, nothing, usage)] == [3, 1, 2]
+    with pytest.raises(CommandError) as nowhere:
+        call_command("export_evidence", "--account", "ann", "--output", str(tmp_path / "no" / "such.zip"))
+    assert [error.value.returncode for error in (no_head, nothing, usage, nowhere)] == [3, 1, 2, 2]
+
+
+def test_an_event_that_is_not_there_is_not_left_out_of_the_chosen_ones_in_silence(tmp_path: Path) -> None:
+    small_history()
+    known, unknown = str(rows("SELECT event_id FROM journal WHERE position = 3")[0][0]), str(uuid4())
+    with pytest.raises(CommandError, match=unknown) as nothing:
+        export(tmp_path, "--events", known, unknown)
+    assert (nothing.value.returncode, (tmp_path / "evidence.zip").exists()) == (1, False)
 
 
 def test_a_bundle_is_proven_under_an_earlier_head_too(tmp_path: Path) -> None:

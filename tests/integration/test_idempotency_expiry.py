@@ -22,6 +22,7 @@ from ledger.engine.submission import Accepted
 from ledger.errors import StoreUnavailable
 from ledger.store import connection, keys
 from tests.api_world import new_id
+from tests.engines import postgresql_only
 from tests.ledger_world import accepted, history, new_account, rejected, rows, run
 from tests.read_world import STOP_S_MAX, change_event_store, process
 from tests.servers import Servers, libpq
@@ -175,11 +176,8 @@ def test_the_applications_role_can_remove_no_key_however_old() -> None:
         conn.execute("DELETE FROM idempotency_keys WHERE key = %s", (f"tester/{key}",))
 
 
-def test_the_database_refuses_even_the_owner_a_key_of_less_than_a_day(
-    owner: psycopg.Connection, stack: Servers
-) -> None:
-    if not stack.event_store_owner_url.startswith("postgresql"):
-        pytest.skip("PostgreSQL's triggers")
+@postgresql_only("to make a key old takes the triggers away from CockroachDB")
+def test_the_database_refuses_even_the_owner_a_key_of_less_than_a_day(owner: psycopg.Connection) -> None:
     account_id, key = new_account(), new_id("key")
     accepted(Deposit(account_id, ONE), idempotency_key=key)
     age(key, timedelta(days=1) - MINUTE)
@@ -196,10 +194,9 @@ def test_the_database_refuses_even_the_owner_a_key_of_less_than_a_day(
     assert not is_kept(key)
 
 
-def test_a_lock_that_lets_events_go_when_they_are_old_is_noticed(owner: psycopg.Connection, stack: Servers) -> None:
+@postgresql_only("no check asks for CockroachDB's triggers")
+def test_a_lock_that_lets_events_go_when_they_are_old_is_noticed(owner: psycopg.Connection) -> None:
     """What is right for keys is not for history."""
-    if not stack.event_store_owner_url.startswith("postgresql"):
-        pytest.skip("PostgreSQL's triggers")
     trigger = "CREATE OR REPLACE TRIGGER events_append_only BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION {}()"
     owner.execute(trigger.format("refuse_change_of_keys"))
     try:

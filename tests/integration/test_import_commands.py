@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -11,15 +9,11 @@ from typing import Any
 
 import pytest
 
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE
-from ledger.errors import StoreUnavailable
-from ledger.importing import run as importing
+from chronicle.processes import CHECK_FAILED, USAGE
 from ledger.subjects.texts import open_all
 from tests.api_world import new_id
 from tests.import_world import Imported, deposits, jsonl, outcomes
-from tests.ledger_world import history, new_account, rows, scalar, table_sizes
-from tests.servers import REPOSITORY
-from tests.waiting import wait_for
+from tests.ledger_world import history, new_account, rows, table_sizes
 
 pytestmark = pytest.mark.usefixtures("database")
 STORED_KEYS = "SELECT count(*) FROM idempotency_keys WHERE key LIKE %s"
@@ -234,61 +228,3 @@ def test_an_actor_that_is_none_is_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "in.jsonl", *deposits(new_account(), 1))
     for actor in (" ", "a\x00b", "a" * 151, "ledger:sagas", "importer/x"):
         assert Imported(path, actor=actor).code == USAGE
-
-
-def test_a_store_that_goes_away_ends_it_and_a_second_run_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account_id = new_account()
-    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, *range(1, 11)))
-    execute, calls = importing.execute_elements, []
-
-    def fail_third(*arguments: Any, **options: Any) -> Any:
-        calls.append(True)
-        done = execute(*arguments, **options)
-        if len(calls) == 3:
-            raise StoreUnavailable("the event store does not answer")  # and has done it all the same
-        return done
-
-    with monkeypatch.context() as patch:
-        patch.setattr(importing, "execute_elements", fail_third)
-        imported = Imported(path, "--batch", "2")
-    assert imported.code == MISSING
-    assert "carried out up to line 4" in imported.faults
-    assert Imported(path, "--batch", "3").printed == "10 lines: 10 accepted (6 of them before), 0 rejected, 0 malformed"
-    assert balance(account_id) == 55_00
-
-
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
-def test_an_import_that_is_ended_in_the_middle_is_continued_and_every_line_happens_once(
-    tmp_path: Path, signal_number: signal.Signals
-) -> None:
-    account_id, actor, count = new_account(), new_id("importer"), 6_000
-    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, *([1] * count)))
-    command = [
-        sys.executable,
-        str(REPOSITORY / "manage.py"),
-        "import_commands",
-        str(path),
-        "--actor",
-        actor,
-        "--batch",
-        "20",
-    ]
-
-    def written() -> int:
-        return int(scalar(STORED_KEYS, f"{actor}/%"))
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
-        wait_for(lambda: written() > 200, "the first lines")
-        started.send_signal(signal_number)
-        _, faults = started.communicate(timeout=30)
-    done = written()
-    assert 200 < done < count, "it was ended in the middle"
-    if signal_number == signal.SIGTERM:
-        assert started.returncode == CHECK_FAILED
-        assert f"stopped after line {done}" in faults
-    imported = Imported(path, actor=actor)
-    assert imported.printed == f"{count} lines: {count} accepted ({done} of them before), 0 rejected, 0 malformed"
-    assert balance(account_id) == count * 100
-    assert len(history(account_id)) == count + 1

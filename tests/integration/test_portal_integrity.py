@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -26,12 +25,12 @@ from chronicle.roles import Role
 from ledger.models import Event
 from ledger.store.merkle import LeafList, inclusion_path, node_hash, tree_hash
 from tests.api_world import new_user
+from tests.engines import postgresql_only
 from tests.portal_world import accesses, signed_in
 from tests.proof_world import deposit_more, sign, small_history, tamper
 from tests.servers import REPOSITORY, Servers, libpq
 from tests.waiting import wait_for
 
-SERVERS_ON_COCKROACHDB = os.environ.get("EVENT_STORE_URL", "").startswith("cockroachdb://")
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
 
@@ -103,7 +102,7 @@ def test_a_process_that_died_is_no_running_verification(auditor: Client) -> None
     register(VERIFY, new_user())
 
 
-@pytest.mark.skipif(SERVERS_ON_COCKROACHDB, reason="there is no LOCK TABLE on CockroachDB")
+@postgresql_only("there is no LOCK TABLE on CockroachDB")
 def test_the_work_ends_with_the_web_process_that_started_it(stack: Servers) -> None:
     small_history()
     job = register(VERIFY, new_user())

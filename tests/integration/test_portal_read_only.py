@@ -121,6 +121,15 @@ def test_an_administrator_manages_users_but_makes_nobody_a_superuser() -> None:
     assert browser.post(page(User, "delete", chief.pk), {"post": "yes"}).status_code == 403
 
 
+@pytest.mark.parametrize("bad", ["c32d5dbb-35f8-51e1-8b1d-e5dfba94d95e", "", "1\x00", "9" * 40])
+def test_what_is_no_id_selects_nobody(bad: str) -> None:
+    browser, before = signed_in(Role.ADMINISTRATOR), User.objects.count()
+    chosen = {"post": "yes", "action": "delete_selected", "_selected_action": bad}
+    assert browser.post(page(User, "changelist"), chosen).status_code in (302, 400)
+    assert browser.get(page(User, "changelist"), {"q": f"{bad}\x00"}).status_code == 400
+    assert User.objects.count() == before
+
+
 def test_an_operator_does_not_see_whom_the_auditor_looks_at_nor_what_was_found() -> None:
     for model in OVERSEEN:
         assert signed_in(Role.OPERATOR).get(page(model, "changelist")).status_code == 403

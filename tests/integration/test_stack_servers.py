@@ -6,8 +6,10 @@ import nats
 import psycopg
 import pytest
 
+from chronicle.stack.errors import StackError
+from chronicle.stack.given import check_database
 from tests import clean
-from tests.servers import Servers
+from tests.servers import Servers, with_database
 
 
 @pytest.mark.parametrize("name", ["portal", "event_store", "read_model"])
@@ -57,3 +59,10 @@ def test_tests_sign_in_to_the_event_store_without_its_owners_rights(database: No
     with connections["event_store"].cursor() as cursor:
         cursor.execute("SELECT current_user")
         assert cursor.fetchone() == (settings.EVENT_STORE_ROLE,)
+
+
+def test_a_given_database_that_does_not_exist_is_said_so_before_anything_is_started(stack: Servers) -> None:
+    """CockroachDB lets one sign in to it."""
+    check_database("EVENT_STORE_URL", stack.event_store_owner_url)
+    with pytest.raises(StackError, match=r"no_such_database, named by EVENT_STORE_URL, .*does not exist"):
+        check_database("EVENT_STORE_URL", with_database(stack.event_store_owner_url, "no_such_database"))

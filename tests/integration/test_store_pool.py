@@ -36,3 +36,15 @@ def test_threads_that_are_the_first_together_share_one_pool(module: ModuleType) 
 
     with ThreadPoolExecutor(THREADS) as threads:
         assert len(set(threads.map(first, range(THREADS)))) == 1
+
+
+def test_the_connection_that_came_back_last_is_the_next_one_given(database: None) -> None:
+    event_store.close_pool()
+    event_store.pool().resize(2, 2)
+    event_store.pool().wait()
+    with event_store.connection() as last, event_store.connection() as first_back:
+        assert last is not first_back
+    for _ in range(3):
+        with event_store.connection() as borrowed:
+            assert borrowed is last
+    event_store.close_pool()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from ledger.store import pipeline
+from ledger.store import prepared
 from ledger.store.connection import connection
 from ledger.store.prepared import StoreConnection
 from ledger.store.rounds import Round, rows
@@ -90,7 +90,7 @@ async def test_who_stops_waiting_leaves_no_answer_for_the_next(conn: StoreConnec
 async def test_a_server_that_is_gone_without_a_word_is_not_waited_for_without_end(
     conn: StoreConnection, monkeypatch: pytest.MonkeyPatch, is_in_loop: bool
 ) -> None:
-    monkeypatch.setattr(pipeline, "ANSWER_MS_MAX", 100)
+    monkeypatch.setattr(prepared, "ANSWER_MS_MAX", 100)
     round_ = Round()
     round_.execute("SELECT pg_sleep(5)")
     with pytest.raises(psycopg.OperationalError, match="did not answer within 100 ms"):

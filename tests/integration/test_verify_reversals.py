@@ -11,7 +11,8 @@ from ledger.domain import reversing
 from ledger.domain.commands import Command, CreateAccount, Deposit, Exchange, Reverse, Transfer
 from ledger.domain.events import MoneyDeposited
 from ledger.domain.original import Original, OriginalLeg
-from ledger.engine import execute as engine
+from ledger.engine import transaction
+from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
 from ledger.verify.faults import Kind
 from tests.integration.test_verify_ledger import faults
@@ -60,9 +61,9 @@ def test_the_reversal_of_what_does_not_exist_is_found(monkeypatch: pytest.Monkey
     deposited = MoneyDeposited(1_000, "USD", "external:USD", "")
     made_up = Original(str(uuid4()), (OriginalLeg(str(uuid4()), "ann", deposited),))
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "with_originals", lambda submissions: submissions)
+        patch.setattr(transaction, "with_originals", lambda submissions: submissions)
         command = Reverse("made up", command_id=made_up.command_id, original=made_up)
-        engine.execute([Submission(command, actor="mallory")])
+        execute([Submission(command, actor="mallory")])
     sign()
     (detail,) = illegal()
     assert detail.startswith("original_not_found")
@@ -74,8 +75,8 @@ def test_the_reversal_of_another_amount_than_was_recorded_is_found(monkeypatch: 
     inflated = MoneyDeposited(2_000, "USD", "external:USD", "")
     original = Original(str(event.metadata["command_id"]), (OriginalLeg(str(event.event_id), "ann", inflated),))
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "with_originals", lambda submissions: submissions)
-        engine.execute([Submission(Reverse("more", command_id=original.command_id, original=original), "mallory")])
+        patch.setattr(transaction, "with_originals", lambda submissions: submissions)
+        execute([Submission(Reverse("more", command_id=original.command_id, original=original), "mallory")])
     sign()
     (detail,) = illegal()
     assert detail.startswith("reversal_exceeded")

@@ -73,7 +73,7 @@ def test_in_a_full_tile_the_very_position_is_named(forgery: Forgery, stack: Serv
 
 
 def altered(column: str) -> str:
-    return f"UPDATE tiles SET {column} = sha256({column}) || substr({column}, 33) WHERE level = %s AND tile_index = %s"
+    return f"UPDATE tiles SET {column} = set_byte({column}, 0, 255 - get_byte({column}, 0)) WHERE level = %s AND tile_index = %s"
 
 
 @pytest.mark.parametrize("column", ["hashes", "root"])
@@ -172,7 +172,10 @@ def test_an_event_that_the_rules_would_have_refused_is_found_by_deciding_again(
 
 def test_from_a_position_on_earlier_faults_are_left_out(stack: Servers) -> None:
     long_history(600)
-    tamper(stack, "UPDATE journal SET running_hash = sha256(running_hash) WHERE position IN (5, 599)")
+    tamper(
+        stack,
+        "UPDATE journal SET running_hash = set_byte(running_hash, 0, 255 - get_byte(running_hash, 0)) WHERE position IN (5, 599)",
+    )
     assert {position for _, position, _, _ in found()} == {5, 6, 599, 600}
     assert {position for _, position, _, _ in found(from_position=300)} == {599, 600}
 
@@ -180,7 +183,7 @@ def test_from_a_position_on_earlier_faults_are_left_out(stack: Servers) -> None:
 def test_one_account_is_checked_with_its_proofs(stack: Servers) -> None:
     long_history(600)
     assert faults(account_id="account-1") == []
-    tamper(stack, "UPDATE tiles SET hashes = sha256(hashes) || substr(hashes, 33)")
+    tamper(stack, "UPDATE tiles SET hashes = set_byte(hashes, 0, 255 - get_byte(hashes, 0))")
     [(first,)] = rows("SELECT aggregate_id FROM journal WHERE position = 1")
     # The leaf that was altered, and one whose proof leads past it.
     for account_id in {first, "account-1"}:
@@ -223,6 +226,8 @@ def test_the_command_names_the_fault_and_leaves_with_1(stack: Servers, tmp_path:
 
 def test_wrong_usage_leaves_with_2_and_a_missing_key_with_3() -> None:
     assert verify_command("--from", "0").returncode == 2
+    assert verify_command("--processes", "0").returncode == 2
+    assert verify_command("--account", "ann", "--from", "2").returncode == 2
     assert verify_command("--against", "/nowhere/at/all").returncode == 2
     assert verify_command("--key", "no+key").returncode == 2
     log_key.load_or_create_signer()
@@ -231,6 +236,21 @@ def test_wrong_usage_leaves_with_2_and_a_missing_key_with_3() -> None:
         assert verify_command().returncode == 3
     finally:
         log_key.key_path().with_suffix(".away").rename(log_key.key_path())
+
+
+def test_from_beyond_the_log_checks_nothing_and_says_so() -> None:
+    small_history()
+    assert verify_command("--from", "10").returncode == 0
+    done = verify_command("--from", "11")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "beyond the last position, 10" in done.stderr
+
+
+def test_from_what_only_a_head_says_there_was_is_checked(stack: Servers) -> None:
+    small_history()
+    tamper(stack, "DELETE FROM journal WHERE position > 8")
+    done = verify_command("--from", "10")
+    assert (done.returncode, "positions 9 to 10 are missing" in done.stdout) == (1, True)
 
 
 def test_what_this_machine_signed_last_is_checked_without_being_asked(stack: Servers, forgery: Forgery) -> None:

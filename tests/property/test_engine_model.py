@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,7 +16,10 @@ from ledger.domain.commands import (
     CloseAccount,
     Command,
     Deposit,
+    Exchange,
     FreezeAccount,
+    Leg,
+    MultiTransfer,
     PlaceHold,
     ReleaseHold,
     Reverse,
@@ -26,7 +31,7 @@ from ledger.domain.commands import (
 )
 from ledger.engine.execute import execute
 from ledger.engine.sagas import ProcessManager
-from ledger.engine.submission import Accepted
+from ledger.engine.submission import Rejected, Submission
 from tests.engine_model import ACCOUNTS, ModelAccount, ModelMachine, ModelMove, ModelTransfer, cents
 from tests.read_world import order_everything
 
@@ -213,25 +218,65 @@ class EngineAgainstModel(ModelMachine):
             ReleaseHold(self.ids[number], hold_id), None if hold_id in account.holds else "hold_not_found", apply
         )
 
-    @rule(steps=st.lists(st.tuples(numbers, numbers, amounts), min_size=1, max_size=12), atomic=st.booleans())
-    def batch(self, steps: list[tuple[int, int, Decimal]], atomic: bool) -> None:
+    @rule(order=st.permutations(range(ACCOUNTS)), amounts=st.tuples(amounts, amounts), off=st.sampled_from([0, 0, 1]))
+    def multi_transfer(self, order: list[int], amounts: tuple[Decimal, Decimal], off: int) -> None:
+        """From two accounts to two others, crosswise; `off` by a cent it is balanced no more."""
+        a, b, c, d = (self.ids[number] for number in order)
+        one, two = amounts
+        command = MultiTransfer((Leg(a, one), Leg(b, two)), (Leg(c, two + Decimal(off) / 100), Leg(d, one)))
+        legs = [(a, -one), (b, -two), (c, two), (d, one)]
+        short = any(cents(-amount) > self.model[id_].available for id_, amount in legs[:2])
+        expected = (
+            ("unbalanced" if off else None)
+            or self.blocked(*(self.model[id_] for id_, _ in legs))
+            or ("insufficient_funds" if short else None)
+        )
+        self.check(command, expected, lambda: [self.move(self.model[id_], cents(amount)) for id_, amount in legs])
+
+    @rule(number=numbers, amount=amounts, to_amount=amounts, is_back=st.booleans())
+    def exchange(self, number: int, amount: Decimal, to_amount: Decimal, is_back: bool) -> None:
+        a, b = (self.foreign, self.ids[number]) if is_back else (self.ids[number], self.foreign)
+        source, target = self.model[a], self.model[b]
+        short = "insufficient_funds" if cents(amount) > source.available else None
+
+        def apply() -> None:
+            self.move(source, -cents(amount))
+            self.move(target, cents(to_amount))
+
+        self.check(Exchange(a, b, amount, to_amount), self.blocked(source, target) or short, apply)
+
+    Steps = list[tuple[int, int, Decimal]]
+    steps = st.lists(st.tuples(numbers, numbers, amounts), min_size=1, max_size=12)
+
+    def transfers_of(self, steps: Steps) -> list[Submission]:
+        return [self.submission(Transfer(self.ids[a], self.ids[b], amount)) for a, b, amount in steps]
+
+    @rule(steps=steps, atomic=st.booleans())
+    def batch(self, steps: Steps, atomic: bool) -> None:
         before = {id_: (a.balance, a.version) for id_, a in self.model.items()}
-        expected = []
-        for a, b, amount in steps:
+        expected, submissions = list[str | None](), self.transfers_of(steps)
+        for (a, b, amount), submission in zip(steps, submissions, strict=True):
             source, target = self.model[self.ids[a]], self.model[self.ids[b]]
-            is_fine = a != b and not self.blocked(source, target) and cents(amount) <= source.available
-            expected.append(is_fine)
-            if is_fine:
+            short = "insufficient_funds" if cents(amount) > source.available else None
+            expected.append("same_account" if a == b else self.blocked(source, target) or short)
+            self.expect_refusal(submission, expected[-1])
+            if expected[-1] is None:
                 self.move(source, -cents(amount))
                 self.move(target, cents(amount))
-        outcomes = execute(
-            [self.submission(Transfer(self.ids[a], self.ids[b], amount)) for a, b, amount in steps], atomic=atomic
-        )
-        if atomic and not all(expected):
+        outcomes = execute(submissions, atomic=atomic)
+        if atomic and any(expected):
             for id_, (balance, version) in before.items():
                 self.model[id_].balance, self.model[id_].version = balance, version
-            expected = [False] * len(steps)
-        assert [isinstance(outcome, Accepted) for outcome in outcomes] == expected
+            expected = [code or "batch_aborted" for code in expected]
+        assert [o.error.code if isinstance(o, Rejected) else None for o in outcomes] == expected
+
+    @rule(writers=st.lists(steps, min_size=2, max_size=4))
+    def write_at_once(self, writers: list[Steps]) -> None:
+        calls = [self.transfers_of(steps) for steps in writers]
+        before = {id_: (a.version, a.available, a.available - a.balance) for id_, a in self.model.items()}
+        with ThreadPoolExecutor(len(calls)) as threads:
+            answers = list(threads.map(execute, calls))
+        self.agree_in_some_order(list(chain(*calls)), list(chain(*answers)), before)
 
 
 @pytest.mark.usefixtures("database")

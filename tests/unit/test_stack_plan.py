@@ -10,7 +10,7 @@ from chronicle.stack import secret
 from chronicle.stack.data_folder import DataFolder
 from chronicle.stack.errors import StackError
 from chronicle.stack.given import check_database, check_nats
-from chronicle.stack.plan import UsageError, make_plan, read_demo, read_port
+from chronicle.stack.plan import UsageError, check_forms, make_plan, read_demo, read_port
 
 GIVEN = {
     "DATABASE_URL": "postgresql://a@db/portal",
@@ -103,6 +103,23 @@ def test_a_port_is_a_number_from_1_to_65535(text: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", True), ("1", True), ("0", False), ("no", False), ("On", True)])
 def test_demo_is_on_unless_it_is_switched_off(text: str, expected: bool) -> None:
     assert read_demo({"DEMO": text}) is expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "bad", "good"),
+    [
+        ("CHRONICLE_CURRENCIES", "BTC", "BTC:8,ETH:9"),
+        ("CHRONICLE_COCKROACHDB_MINIMUM", "a.b", "22.1"),
+        ("IDEMPOTENCY_KEY_DAYS", "x", "400"),
+        ("NATS_REPLICAS", "zero", "3"),
+        ("NUM_PROXIES", "-1", "2"),
+    ],
+)
+def test_what_the_settings_cannot_read_is_said_before_anything_starts(variable: str, bad: str, good: str) -> None:
+    with pytest.raises(UsageError, match=f"^{variable} must be .*, not '{bad}'"):
+        check_forms({variable: bad})
+    check_forms({variable: good})
+    check_forms({})
 
 
 def test_two_launchers_cannot_have_one_folder(folder: DataFolder) -> None:

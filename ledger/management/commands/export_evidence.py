@@ -45,6 +45,8 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=USAGE) from error
         except NothingToProve as error:
             raise CommandError(str(error), returncode=CHECK_FAILED) from error
+        except OSError as error:
+            raise CommandError(f"{options['output']} cannot be written: {error}", returncode=USAGE) from error
         self.stdout.write(f"{options['output']}: {count} events under the head of size {head.tree_size}")
 
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
         parser.add_argument("--actor", required=True, help="the user in whose name the commands are carried out")
         parser.add_argument("--format", choices=sorted(READERS), help="by the file's suffix when absent")
         parser.add_argument("--batch", type=int, default=BATCH_DEFAULT, metavar="N",
-                            help=f"commands in one transaction, up to {COMMANDS_MAX} ({BATCH_DEFAULT})")  # fmt: skip
+                            help=f"commands in one batch, up to {COMMANDS_MAX} ({BATCH_DEFAULT})")  # fmt: skip
         parser.add_argument("--atomic", action="store_true", help="each batch happens whole or not at all")
         parser.add_argument("--run", default="", metavar="NAME",
                             help="part of the keys of lines without one; a new name, new commands")  # fmt: skip

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from chronicle.processes import CHECK_FAILED, MISSING
 from ledger.checks import check_locks
-from ledger.drill.attacks import ATTACKS, Attack
+from ledger.drill.attacks import Attack, attacks
 from ledger.drill.forgery import Forgery
 from ledger.drill.scratch import Scratch
 from ledger.store import log_key, succession, tree_heads
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             nothing = Attack("no attack: nothing may be found", lambda forgery, signer: None)
             console = Console(stderr=True)
             for attack in track(
-                [nothing, *ATTACKS], "attacking copies", console=console, disable=not console.is_terminal
+                [nothing, *attacks()], "attacking copies", console=console, disable=not console.is_terminal
             ):
                 scores[attack.name] = _score(attack, scratch, signer, kept.note)
         finally:

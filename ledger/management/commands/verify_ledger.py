@@ -19,7 +19,7 @@ from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.store import log_key, tree_heads
 from ledger.store.signed_note import InvalidNote, Verifier
 from ledger.store.succession import Trust
-from ledger.verify.run import Request, extent_of, unhurried_connection, verify
+from ledger.verify.run import Extent, Request, extent_of, unhurried_connection, verify
 from ledger.verify.segment import Findings
 
 
@@ -35,13 +35,14 @@ class Command(BaseCommand):
         parser.add_argument("--key", metavar="VKEY", action="append", default=[],
                             help="trust this verifier key (or the one in this file), not this machine's")  # fmt: skip
         parser.add_argument("--semantic", action="store_true", help="also decide every command again")
-        parser.add_argument("--processes", type=int, help="default: one for each core")
+        parser.add_argument("--processes", type=int, metavar="N", help="default: one for each core")
 
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
         started_at = time.monotonic()
         with unhurried_connection(reads_anything=True) as conn:
             extent = extent_of(conn)
+        _check_from(request, extent)
         console = Console(stderr=True)
         columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -66,9 +67,20 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS("no fault found"))
 
 
+def _check_from(request: Request, extent: Extent) -> None:
+    """Raises: CommandError when there is nothing at the position and after it: nothing checked is not no fault."""
+    end = max(extent.size, extent.covered)
+    if request.from_position > max(1, end):
+        raise CommandError(f"--from {request.from_position} is beyond the last position, {end}", returncode=USAGE)
+
+
 def _request(options: dict[str, Any]) -> Request:
     if options["from_position"] < 1:
         raise CommandError("--from is a position, and the first is 1", returncode=USAGE)
+    if options["account"] is not None and options["from_position"] != 1:
+        raise CommandError("--account checks all of an account: it takes no --from", returncode=USAGE)
+    if options["processes"] is not None and options["processes"] < 1:
+        raise CommandError("--processes is at least 1", returncode=USAGE)
     try:
         against = [(str(path), path.read_text()) for path in options["against"]]
         keys = [Verifier.parse(_text_of(key)) for key in options["key"]]
