@@ -16,10 +16,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -70,6 +72,11 @@ class Servers:
     def folder(self) -> Path:
         return self.scratch.path
 
+    @property
+    def nats_pid(self) -> int:
+        """The process of the NATS that is running now."""
+        return self._running[-1][0].pid
+
     def environment(self) -> dict[str, str]:
         return {
             "CHRONICLE_DATA": str(self.folder),
@@ -102,6 +109,25 @@ class Servers:
         if emptied:
             shutil.rmtree(self.nats.folder / "jetstream")
         wait_until_ready(self._launch_nats(), lambda: asyncio.run(self.nats.is_ready()), self.nats.log_file)
+
+    def restart_postgres(self, *, killed: bool = False, durable: bool = False) -> None:
+        """Stop PostgreSQL, or kill every process of it at once, and start it again on the same data."""
+        process, stop_signal = self._running.pop(0)
+        if killed:
+            server = psutil.Process(process.pid)
+            everyone = [server, *server.children(recursive=True)]
+            for one in everyone:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            # What is left of it would keep the next one from starting.
+            psutil.wait_procs(everyone, STOP_TIMEOUT_S)
+        else:
+            process.send_signal(stop_signal)
+        process.wait(STOP_TIMEOUT_S)
+        self.postgres.prepare()
+        started = self._launch(self.postgres.command(durable), signal.SIGINT, **self.postgres.popen_options())
+        self._running.insert(0, self._running.pop())
+        wait_until_ready(started, self.postgres.is_ready, self.folder / "postgres.log")
 
     def stop(self) -> None:
         """Stop what was started and remove every trace of it. A second call does nothing."""

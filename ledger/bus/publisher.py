@@ -152,8 +152,9 @@ class Publisher:
             return
         if message.headers and message.headers.get(Header.STATUS.value) == NO_RESPONDERS:
             self._fail(NoStreamResponseError())
-        elif "error" in (answer := orjson.loads(message.data)):
-            self._fail(APIError.from_error(answer["error"]))
+        elif error := (answer := orjson.loads(message.data)).get("error"):
+            # Not `from_error`, which raises: in here nobody would hear of it, and the acknowledgement be waited for.
+            self._fail(APIError(error.get("code"), error.get("description"), error.get("err_code")))
         else:
             assert answer["seq"] == int(position), f"the stream's sequence {answer['seq']} is the position {position}"
             self.published, self._heard_at = answer["seq"], self._now()
