@@ -76,6 +76,7 @@ class FindingAdmin(ReadOnlyAdmin):
     search_help_text = "Account or event id"
     hint = "What auditors noted about events and accounts, newest first. Mark one on its own page."
     list_filter = (FindingStateFilter,)
+    narrowed_by = ("kind",)
     list_select_related = ("opened_by",)
     change_form_outer_after_template = "auditor/finding_changes.html"
     list_display = (

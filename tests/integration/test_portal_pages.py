@@ -147,6 +147,20 @@ def test_a_page_key_that_means_nothing_leads_back_to_the_list(auditor: Client, a
     assert answer.status_code == 302
 
 
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        "ledger/event/?event_type=MoneyDeposited", "ledger/event/?aggregate_id__regex=.*",
+        "projections/transaction/?description__icontains=a", "projections/account/?owner_name=Mill",
+        "auditor/finding/?note__contains=a",
+    ],
+)  # fmt: skip
+def test_a_list_is_not_narrowed_by_what_no_index_leads_to(auditor: Client, narrowed: str) -> None:
+    assert auditor.get(f"/admin/{narrowed}").status_code == 400
+    table, _, query = narrowed.partition("/?")
+    assert auditor.get(f"/admin/exports/new/?list={table.replace('/', '.')}&{query}").status_code in (400, 404)
+
+
 def test_a_list_narrowed_to_an_account_has_its_rows_only(auditor: Client) -> None:
     listed = auditor.get(page(Transaction, "changelist"), {"account_id": MILL}).context["cl"].result_list
     assert {line.account_id for line in listed} == {MILL}
