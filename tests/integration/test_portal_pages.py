@@ -62,7 +62,8 @@ def test_the_dashboard_is_right_without_a_script(auditor: Client) -> None:
     front = text(auditor, "/admin/")
     assert "USD US Dollar $1,235.00 2 accounts" in front
     assert "Journal position 6 events, gapless from 1" in front
-    assert "Balanced every sum agrees" in front
+    assert "✓ Balanced every sum is zero" in front
+    assert "Last verified – not from here yet" in front
     assert "0 events behind" in front
 
 
