@@ -103,9 +103,6 @@ class FindingAdmin(ReadOnlyAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return may_oversee(request)
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup in ("kind", "subject_id") or super().lookup_allowed(lookup, value, request)
-
     def page_context(self, obj: Finding) -> dict[str, Any]:
         changes = obj.changes.select_related("changed_by").order_by("-pk")
         steps = [
