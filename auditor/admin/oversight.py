@@ -76,6 +76,7 @@ class FindingAdmin(ReadOnlyAdmin):
     search_help_text = "Account or event id"
     hint = "What auditors noted about events and accounts, newest first. Mark one on its own page."
     list_filter = (FindingStateFilter,)
+    narrowed_by = ("kind",)
     list_select_related = ("opened_by",)
     change_form_outer_after_template = "auditor/finding_changes.html"
     list_display = (
@@ -101,9 +102,6 @@ class FindingAdmin(ReadOnlyAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return may_oversee(request)
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return lookup in ("kind", "subject_id") or super().lookup_allowed(lookup, value, request)
 
     def page_context(self, obj: Finding) -> dict[str, Any]:
         changes = obj.changes.select_related("changed_by").order_by("-pk")

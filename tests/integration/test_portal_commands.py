@@ -236,38 +236,6 @@ def test_forms_ask_for_the_fields_that_the_api_takes() -> None:
             assert asked == set(FORMS[command_type].serializer.fields) - {"expected_version"} - hidden
 
 
-def test_an_administrator_forces_a_reversal_and_is_told_what_that_means(operator: Client, account: str) -> None:
-    event_id = str(scalar("SELECT event_id FROM events WHERE aggregate_id = %s AND version = 2", account))
-    assert confirmed(operator, "withdraw", account_id=account, amount="10").status_code == 302
-    administrator = signed_in(Role.ADMINISTRATOR)
-    asked_for = {"event_id": event_id, "reason": "Court order 7"}
-    assert "insufficient_funds" in text(confirmed(administrator, "reverse", **asked_for))
-    shown = text(administrator.get(asked(administrator, "reverse", **asked_for, force="1")))
-    assert "the event will say that it was forced" in shown
-    assert "the event will say that it was forced" not in text(
-        administrator.get(asked(administrator, "reverse", **asked_for))
-    )
-    answer = confirmed(administrator, "reverse", **asked_for, force="1")
-    assert answer.status_code == 302
-    assert "-10.00" in text(administrator.get(answer["Location"])).replace("−", "-")
-    assert rows("SELECT data ->> 'is_forced' FROM events WHERE event_type = 'CommandReversed'") == [("true",)]
-
-
-def test_an_operator_forces_nothing_from_the_form_nor_with_a_draft_of_better_days(account: str) -> None:
-    event_id = str(scalar("SELECT event_id FROM events WHERE aggregate_id = %s AND version = 2", account))
-    given = {"event_id": event_id, "reason": "Because", "force": "1"}
-    operator = signed_in(Role.OPERATOR)
-    assert 'name="force"' not in operator.get("/admin/commands/reverse/").content.decode()
-    before = table_sizes()
-    assert "forbidden" in text(operator.post("/admin/commands/reverse/", given))
-    user = signed_in_user()
-    demoted = Client()
-    demoted.force_login(user)
-    draft = Draft.new("reverse", {**given, "force": True}).signed_for(user)
-    assert "forbidden" in text(demoted.post(f"/admin/commands/reverse/confirm/?draft={draft}"))
-    assert table_sizes() == before
-
-
 @pytest.mark.parametrize("role", [Role.AUDITOR, None])
 def test_an_auditor_is_refused_every_form_and_sees_no_way_to_one(role: Role | None, account: str) -> None:
     browser = signed_in(*[role] if role else [])

@@ -62,7 +62,8 @@ def test_the_dashboard_is_right_without_a_script(auditor: Client) -> None:
     front = text(auditor, "/admin/")
     assert "USD US Dollar $1,235.00 2 accounts" in front
     assert "Journal position 6 events, gapless from 1" in front
-    assert "Balanced every sum agrees" in front
+    assert "✓ Balanced every sum is zero" in front
+    assert "Last verified – not from here yet" in front
     assert "0 events behind" in front
 
 
@@ -145,6 +146,20 @@ def test_lists_are_paged_by_key_in_order_without_counting_or_skipping(
 def test_a_page_key_that_means_nothing_leads_back_to_the_list(auditor: Client, after: str) -> None:
     answer = auditor.get(page(JournalEntry, "changelist"), {"after": after})
     assert answer.status_code == 302
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [
+        "ledger/event/?event_type=MoneyDeposited", "ledger/event/?aggregate_id__regex=.*",
+        "projections/transaction/?description__icontains=a", "projections/account/?owner_name=Mill",
+        "auditor/finding/?note__contains=a",
+    ],
+)  # fmt: skip
+def test_a_list_is_not_narrowed_by_what_no_index_leads_to(auditor: Client, narrowed: str) -> None:
+    assert auditor.get(f"/admin/{narrowed}").status_code == 400
+    table, _, query = narrowed.partition("/?")
+    assert auditor.get(f"/admin/exports/new/?list={table.replace('/', '.')}&{query}").status_code in (400, 404)
 
 
 def test_a_list_narrowed_to_an_account_has_its_rows_only(auditor: Client) -> None:

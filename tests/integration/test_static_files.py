@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from chronicle.static_files import version
 
+# A response that ends looks after the databases' connections.
+pytestmark = pytest.mark.django_db
 ADDRESS = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 IMPORT = re.compile(r'from "\./([a-z_]+\.js)"')
 FOR_EVER = re.compile(r"max-age=\d{8,}, public, immutable")
@@ -26,7 +28,6 @@ def read(address: str) -> tuple[str, str]:
     return answer["Cache-Control"], whole.decode()
 
 
-@pytest.mark.django_db
 def test_whatever_a_page_names_may_be_kept_for_ever_and_so_may_what_that_imports() -> None:
     page = Client().get(reverse("admin:login"))
     addresses = set(ADDRESS.findall(page.content.decode()))
