@@ -32,11 +32,12 @@ _asked = _Asked()
 def look_after() -> None:
     """Do what Django does between two requests for this thread's connections, and ask the server only in doubt."""
     for connection in connections.all(initialized_only=True):
-        is_known_good = connection.health_check_done and _is_silent(connection)
+        # The type: django-stubs lacks this attribute of BaseDatabaseWrapper.
+        is_known_good = connection.health_check_done and _is_silent(connection)  # type: ignore[attr-defined]
         connection.close_if_unusable_or_obsolete()
         now = time.monotonic()
         if is_known_good and now - _asked.at.get(connection.alias, -ASK_AGAIN_S) < ASK_AGAIN_S:
-            connection.health_check_done = True
+            connection.health_check_done = True  # type: ignore[attr-defined]
         else:
             _asked.at[connection.alias] = now
 
