@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import close_old_connections
+from chronicle.kept_connections import look_after
 
 # More would take the event store's pooled connections from those who write.
 THREADS = 3
@@ -23,5 +23,5 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _with_connections(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    close_old_connections()
+    look_after()
     return function(*arguments)

@@ -49,9 +49,12 @@ class EventsPage:
 
 @dataclass(frozen=True, slots=True)
 class BalanceAt:
+    """`head_position`: the journal's, read before the account."""
+
     account: Account
     version: int
     is_final: bool
+    head_position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ def balance_at(account_id: str, instant: datetime) -> BalanceAt:
     """
     found = history.state_at(account_id, instant)
     if found.event is not None:
-        return BalanceAt(from_state(found.event.state), found.event.version, found.is_final)
+        event = found.event
+        return BalanceAt(from_state(event.state), event.version, found.is_final, found.head_position)
     if history.head_version(account_id):
         at = format_instant(instant)
         detail = f"account {account_id} did not exist at {at}"

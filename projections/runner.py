@@ -97,6 +97,8 @@ class Runner:
                         arrived = await subscription.batch(0 if turn.is_behind else IDLE_S)
                     finally:
                         await applied
+                    # What came behind the next batch's first would wait for a batch of its own.
+                    arrived += subscription.more()
                     await subscription.acknowledge(is_stored=turn.is_between_commands)
                     # Asked here, because the way to the thread and back is a share of a lone event's lag.
                     if turn.is_due:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import nats.errors
 import structlog
@@ -73,17 +74,16 @@ class Subscription:
 
         **Why** an unreadable message is left out: what is missing is noticed as a gap and read from the journal.
         """
-        arrived: list[Sequenced] = []
         messages = await self._pull.batch(wait_s)
-        for message in messages:
-            try:
-                sequenced = _event_in(message)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                log.warning("a message on the bus is no event", subject=message.subject, error=repr(error))
-                continue
-            arrived.append(sequenced)
         self._handed_out.append(messages[-1] if messages else None)
-        return arrived
+        return _events_in(messages)
+
+    def more(self) -> list[Sequenced]:
+        """Return what has arrived since, as a part of the batch handed out last: it was waiting, and need not alone."""
+        messages = self._pull.more()
+        if messages:
+            self._handed_out[-1] = messages[-1]
+        return _events_in(messages)
 
     async def acknowledge(self, *, is_stored: bool) -> None:
         """Be done with the oldest batch handed out. When all of it is stored, or refused for good, the server may know.
@@ -101,6 +101,16 @@ class Subscription:
             self._acknowledged_at = time.monotonic()
             await self._stored.ack()  # of all before it too
             self._stored = None
+
+
+def _events_in(messages: Sequence[Msg]) -> list[Sequenced]:
+    arrived: list[Sequenced] = []
+    for message in messages:
+        try:
+            arrived.append(_event_in(message))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("a message on the bus is no event", subject=message.subject, error=repr(error))
+    return arrived
 
 
 def _event_in(message: Msg) -> Sequenced:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
@@ -13,7 +11,7 @@ from ledger import selectors
 from ledger.api import fields, parameters
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.schema import INSTANT, BalanceAtAnswer, query, read
-from ledger.api.waiting import MIN_POSITION, at_head
+from ledger.api.waiting import MIN_POSITION, journal_head, min_position
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.evidence.balance import prove_balance
@@ -33,7 +31,9 @@ class BalanceAtView(ApiView):
         """What was known of the account at an instant, by recorded_at."""
         fields.account_id(account_id)
         at = parameters.required_instant(request, "timestamp")
-        head, found = await at_head(request, partial(selectors.balance_at, account_id, at))
+        if min_position(request):
+            await journal_head(request)
+        found = await in_thread(selectors.balance_at, account_id, at)
         account = found.account
         with_proof = parameters.choice(request, "proof", ("1",)) is not None
         proof = {"proof": await in_thread(prove_balance, account_id, found.version)} if with_proof else {}
@@ -48,6 +48,6 @@ class BalanceAtView(ApiView):
                 "final": found.is_final,
                 **proof,
             },
-            position=head,
+            position=found.head_position,
         )
         return _gzip.process_response(request, response) if with_proof else response

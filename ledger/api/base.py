@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
 
 import orjson
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
@@ -22,6 +21,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from chronicle.kept_connections import look_after
 from ledger.api.authentication import MayRead, believed
 from ledger.api.body import StrictJsonParser, StrictRequest
 
@@ -39,7 +39,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 def with_connections(function: Callable[..., T], *arguments: Any) -> T:
     """Call a function in a thread that lives long, after looking at the database connections it has kept."""
-    close_old_connections()
+    look_after()
     return function(*arguments)
 
 

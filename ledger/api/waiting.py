@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from rest_framework.request import Request
 
@@ -45,23 +45,6 @@ def check_position(position: int, wanted: int, whose: str) -> None:
     if position < wanted:
         detail = f"{whose} is at position {position}, not yet at {wanted}"
         raise NotYet(detail, position=position, min_position=wanted)
-
-
-async def at_head(request: Request, look: Callable[[], T]) -> tuple[int, T]:
-    """Return the journal's head, and what `look` finds in the event store after it; in one thread, for a quick answer.
-
-    **Raises** NotYet when the head does not reach the `min_position` that was asked for; what `look` raises.
-    """
-    wanted = min_position(request)
-
-    def head_and_found() -> tuple[int, T | None]:
-        head = selectors.head_position()
-        return head, look() if head >= wanted else None
-
-    first = await in_thread(head_and_found)
-    head, found = await look_until(lambda both: both[0] >= wanted, head_and_found, ASKED_WAIT_S, first)
-    check_position(head, wanted, "the journal")
-    return head, cast("T", found)
 
 
 async def journal_head(request: Request) -> int:

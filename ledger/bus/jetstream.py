@@ -160,6 +160,11 @@ class ContinuousPull:
             await self._ask()
         return batch
 
+    def more(self) -> list[Msg]:
+        """Return what has arrived since the last batch, in order, without waiting; the next batch asks for the rest."""
+        more, self._arrived = self._arrived, []
+        return more
+
     async def _ask(self) -> None:
         request = {"batch": PULL_BATCH, "expires": int(PULL_EXPIRES_S * 1e9)}
         self._outstanding, self._asked_at = PULL_BATCH, asyncio.get_running_loop().time()

@@ -11,22 +11,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ledger.store import sql
+from ledger.store import rounds, sql
 from ledger.store.connection import connection, translated
 from ledger.store.event_store import FINAL_AFTER as FINAL_AFTER
 from ledger.store.journal import Sequenced
 from ledger.store.recorded import RecordedEvent
+from ledger.store.rounds import Round
 
 
 @dataclass(frozen=True, slots=True)
 class StateAt:
     """The last event of an aggregate recorded at or before an instant; None before its first.
 
-    `is_final`: nothing can be recorded at or before the instant any more.
+    `is_final`: nothing can be recorded at or before the instant any more. `head_position`: the journal's end, read
+    before the event.
     """
 
     event: RecordedEvent | None
     is_final: bool
+    head_position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,16 @@ def head_version(aggregate_id: str) -> int:
 
 
 def state_at(aggregate_id: str, instant: datetime) -> StateAt:
-    # The clock first and in a statement of its own: what is final by it has committed before the state is read.
-    with connection() as conn, translated(), conn.pipeline() as pipeline:
-        clock = conn.execute(sql.NOW)
-        pipeline.sync()
-        state = conn.execute(sql.READ_STATE_AT, (aggregate_id, instant))
-        (now,) = clock.fetchone() or (None,)
-        row = state.fetchone()
-    assert now is not None, "a clock always tells a time"
-    return StateAt(RecordedEvent(*row) if row else None, instant <= now - FINAL_AFTER)
+    """Return an aggregate as of an instant. Shape: one round trip, of statements that are prepared (ADR 9)."""
+    asked = Round()
+    asked.execute(sql.COUNT_ALL)
+    asked.execute(sql.NOW)
+    # The clock before the state, and settled: what is final by it has committed before the state is read.
+    asked.settle()
+    asked.execute(sql.READ_STATE_AT, (aggregate_id, instant))
+    with connection() as conn, translated():
+        (((head,),), ((now,),), found) = (rounds.rows(conn, result) for result in asked.run(conn))
+    return StateAt(RecordedEvent(*found[0]) if found else None, instant <= now - FINAL_AFTER, head)
 
 
 def events_of(aggregate_id: str, versions: list[int]) -> dict[int, RecordedEvent]:

@@ -41,7 +41,7 @@ class Round:
     """One round trip. `execute` takes what a cursor takes and queues it; `run` sends it all, once, and waits."""
 
     def __init__(self) -> None:
-        self._calls: list[tuple[Compiled, list[bytes]]] = []
+        self._calls: list[tuple[Compiled, list[bytes]] | None] = []  # None: a transaction's end
 
     def execute(self, query: str, parameters: Sequence[Any] = ()) -> None:
         """Queue a statement. Raises: psycopg.DataError for a value that its type cannot hold."""
@@ -54,6 +54,13 @@ class Round:
             raise psycopg.DataError(str(error)) from error
         self._calls.append((call, values))
 
+    def settle(self) -> None:
+        """End the transaction of what is queued so far: what follows sees all that had committed by then.
+
+        **Why**: on CockroachDB the statements of one transaction see the store as it was when the first began.
+        """
+        self._calls.append(None)
+
     def run(self, connection: StoreConnection) -> list[Any]:
         """Return the result of each statement. Raises: the psycopg error of the first that failed."""
         return self._sent(connection).results()
@@ -64,8 +71,12 @@ class Round:
 
     def _sent(self, connection: StoreConnection) -> Pipeline:
         pipeline = Pipeline(connection)
-        for call, values in self._calls:
-            pipeline.send(call.statement, values, call.formats, BINARY)
+        for queued in self._calls:
+            if queued is None:
+                pipeline.sync()
+            else:
+                call, values = queued
+                pipeline.send(call.statement, values, call.formats, BINARY)
         pipeline.sync()
         return pipeline
 

@@ -82,7 +82,7 @@ def test_no_checkpoint_ever_splits_a_transfer(batch: int, pull: int, monkeypatch
     monkeypatch.setattr(jetstream, "PULL_BATCH", pull)
     accounts = open_accounts(8)
     with relay(), projector():
-        for command in random_commands(accounts, 60):
+        for command in random_commands(accounts, 120):
             submit(command)
         wait_until_applied_once_ordered()
     assert len(seen) > 10, "many checkpoints were looked at"

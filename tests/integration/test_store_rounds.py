@@ -75,6 +75,18 @@ def test_a_statement_that_fails_takes_the_round_along_and_the_next_one_works(con
     assert ask(conn, "SELECT 1 / %s::bigint", 1) == [(1,)]
 
 
+def test_what_is_settled_outlives_a_failure_behind_it(conn: StoreConnection) -> None:
+    conn.execute("CREATE TEMPORARY TABLE settled (n bigint)")
+    round_ = Round()
+    round_.execute("INSERT INTO settled SELECT %s", [1])
+    round_.settle()
+    round_.execute("INSERT INTO settled SELECT %s", [2])
+    round_.execute("SELECT 1 / %s::bigint", [0])
+    with pytest.raises(errors.DivisionByZero):
+        round_.run(conn)
+    assert ask(conn, "SELECT n FROM settled") == [(1,)]
+
+
 async def test_who_stops_waiting_leaves_no_answer_for_the_next(conn: StoreConnection) -> None:
     round_ = Round()
     round_.execute("SELECT pg_sleep(5)")
