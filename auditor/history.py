@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from auditor import sql
 from auditor.live_events import Filter, LiveEvent, from_sequenced
@@ -12,6 +13,8 @@ from ledger.store.connection import connection, translated
 # Where no index leads to what is wanted, this many events are looked at for one page, and for what is shown first. A
 # page is as many as a frame holds: opening the texts of a thousand kept the first ones back by a quarter of a second.
 LOOKED_AT_PER_PAGE, LOOKED_AT_FIRST = 200, 5_000
+# Of those the newest are searched before the rest is left to the subscriber: most often what is wanted is not rare.
+WINDOWS = (200, 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,38 @@ def read_page(after: int, wanted: Filter, limit: int, head: int) -> Page:
     return Page(found, last if len(read) == read_max else max(head, last))
 
 
-def before_newest(count: int, wanted: Filter) -> int:
-    """Return the position after which the newest `count` events that the filter accepts begin.
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The position after which a subscriber begins, and how many of the newest events that leaves it to look at.
 
-    Where no index leads to them, it is where the newest LOOKED_AT_FIRST begin, of which some are accepted.
+    `looked_at` is None where it has as many before it as were asked for, or all there are.
     """
-    if wanted.must_look:
-        count = LOOKED_AT_FIRST
+
+    after: int
+    looked_at: int | None = None
+
+
+def before_newest(count: int, wanted: Filter) -> Beginning:
+    """Return where the newest `count` events that the filter accepts begin.
+
+    Where no index leads to them they are searched for in growing windows. Where they are too far from the head for
+    that, it is where the newest LOOKED_AT_FIRST begin, of which some may be accepted.
+    """
+    if not wanted.must_look:
+        return Beginning(_before_newest_indexed(count, wanted))
+    for window, next_window in pairwise((*WINDOWS, LOOKED_AT_FIRST)):
+        after = _before_newest_indexed(window, wanted)
+        read = history.sequenced_events(after, window, wanted.aggregate_id or None, wanted.event_type or None)
+        found = [event for event in from_sequenced(read) if wanted.accepts(event)]
+        if len(found) >= count:
+            return Beginning(found[-count].position - 1)
+        if len(found) * next_window < count * window:
+            break  # so seldom that the next window would hardly have enough, and would be looked at for nothing
+    return Beginning(_before_newest_indexed(LOOKED_AT_FIRST, wanted), LOOKED_AT_FIRST)
+
+
+def _before_newest_indexed(count: int, wanted: Filter) -> int:
+    """Return the position before the newest `count` events of what has an index: a type, an account, or all."""
     if not wanted.event_type and not wanted.aggregate_id:
         return max(0, journal.head().position - count)
     statement = sql.NEWEST_OF_AGGREGATE if wanted.aggregate_id else sql.NEWEST_OF_TYPE

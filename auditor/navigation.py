@@ -31,6 +31,7 @@ _EVENT_STORE = (
         ("Refusals", "block", "ledger_refusal_changelist"),
         ("Idempotency keys", "key", "ledger_idempotencykey_changelist"),
         ("Tree heads", "account_tree", "ledger_treehead_changelist"),
+        ("Tiles", "grid_view", "ledger_tile_changelist"),
     ],
 )
 _READ_MODELS = (
@@ -42,6 +43,9 @@ _READ_MODELS = (
         ("Transfers", "swap_horiz", "projections_transfer_changelist"),
         ("Postings", "balance", "projections_posting_changelist"),
         ("Trial balance", "functions", "projections_trialbalance_changelist"),
+        ("Daily balances", "calendar_month", "projections_dailybalance_changelist"),
+        ("Activity", "bar_chart", "projections_activity_changelist"),
+        ("Search entries", "search", "projections_searchentry_changelist"),
         ("Checkpoints", "flag", "projections_checkpoint_changelist"),
         ("Parked events", "local_parking", "projections_parkedevent_changelist"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.http import HttpRequest
 from django.urls import URLPattern, path
@@ -17,6 +19,16 @@ class PortalSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and may_read(request)
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register models; also one with a key of several columns, which Django refuses, if its rows have no page."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        pageless = [model for model in models if model._meta.is_composite_pk]
+        if getattr(admin_class, "has_row_pages", True):
+            pageless = []  # Django says what is wrong
+        for model in pageless:
+            self._registry[model] = admin_class(model, self)
+        super().register([model for model in models if model not in pageless], admin_class, **options)
 
     def extra_urls(self) -> list[URLPattern]:
         from auditor.commands import views as commands

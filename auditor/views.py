@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from auditor.history import LOOKED_AT_FIRST, before_newest
-from auditor.live_events import Filter
+from auditor.history import Beginning, before_newest
 from auditor.request import FILTERS, Refused, filter_of
 from ledger.domain import currencies
 from ledger.domain.events import EVENT_TYPES
@@ -22,11 +21,9 @@ def live(request: HttpRequest) -> HttpResponse:
     """Show events as they arrive, narrowed as asked; what cannot be asked is refused in words."""
     given = {name: request.GET.get(name, "").strip() for name in FILTERS}
     refusal = ""
-    after: int | None = None
-    wanted = Filter()
+    beginning: Beginning | None = None
     try:
-        wanted = filter_of(given)
-        after = before_newest(NEWEST_EVENTS, wanted)
+        beginning = before_newest(NEWEST_EVENTS, filter_of(given))
     except StoreUnavailable:
         pass  # the page opens all the same, and begins at the head when there is one again
     except Refused as refused:
@@ -36,9 +33,9 @@ def live(request: HttpRequest) -> HttpResponse:
         "title": "Live events",
         "given": given,
         "is_narrowed": any(given.values()),
-        "looked_at": LOOKED_AT_FIRST if wanted.must_look else None,
+        "looked_at": beginning and beginning.looked_at,
         "refusal": refusal,
-        "after": after,
+        "after": beginning and beginning.after,
         "event_types": list(EVENT_TYPES),
         # A browser's own table of currencies may differ from the ledger's.
         "decimals": {code: currencies.decimals_of(code) for code in currencies.codes()},

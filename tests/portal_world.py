@@ -69,7 +69,9 @@ def accesses() -> list[tuple[str, str, str]]:
 
 
 def first_key(model: type[Model]) -> Any:
-    """Return the primary key of some row, or None when the table is empty."""
+    """Return the primary key of some row, or None when the table is empty or its rows have no page."""
+    if model._meta.is_composite_pk:
+        return None
     row = model._default_manager.order_by("pk").first()  # type: ignore[attr-defined]
     return None if row is None else row.pk
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
@@ -14,13 +15,17 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from auditor.admin.keyset import led_to
 from auditor.models import Finding
 from ledger.domain.events import EVENT_TYPES
+from ledger.models import Tile
 from projections.models import Account
+from projections.search import ACCOUNT, DESCRIPTION
 from projections.transfers import KINDS, STATUSES
 
 CURRENCIES_MAX = 300  # more than there are
 # Of their indexes: the fields, in the order in which the lists show them.
 JOURNAL_BY_TYPE = ("-event_type", "-position")
 ACCOUNTS_BY_CURRENCY = ("currency", "account_id")
+ENTRIES_BY_KIND = ("kind", "reference")
+TILES_BY_LEVEL = ("-level", "-tile_index")
 
 
 class PlainDropdownForm(DropdownForm):
@@ -102,6 +107,37 @@ class CurrencyFilter(PlainDropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return led_to(queryset, ACCOUNTS_BY_CURRENCY, self.value()) if self.value() else queryset
+
+
+class SearchKindFilter(PlainDropdownFilter):
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        return [(kind, kind) for kind in (ACCOUNT, DESCRIPTION)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return led_to(queryset, ENTRIES_BY_KIND, self.value()) if self.value() else queryset
+
+
+class LevelFilter(PlainDropdownFilter):
+    """The levels of the tree that have a full tile: a tree of 16 million events has three."""
+
+    title = "level"
+    parameter_name = "level"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
+        highest = Tile.objects.order_by("-level").values_list("level", flat=True).first()
+        return [(str(level), str(level)) for level in range(0 if highest is None else highest + 1)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        try:
+            level = int(self.value())
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        return led_to(queryset, TILES_BY_LEVEL, level)
 
 
 def currencies_in_use() -> list[str]:

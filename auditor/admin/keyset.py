@@ -19,6 +19,8 @@ from unfold.views import ChangeList
 
 AFTER = "after"  # the query parameter: the key of the row before the page's first, comma-separated
 _SEPARATOR = ","
+# How a part of a key is written that holds the separator itself. Nothing else is: any text stays as readable as it was.
+_ESCAPES = (("%", "%25"), (_SEPARATOR, "%2C"))
 
 
 class KeysetPaginator(InfinitePaginator):
@@ -79,8 +81,7 @@ class KeysetChangeList(ChangeList):
     def _beyond(self) -> Q:
         """Return the condition that the address asks for. Raises: IncorrectLookupParameters."""
         names = [name.lstrip("-") for name in self.keyset]
-        # Only the first part of a key may hold commas, so what is behind them is split off from the right.
-        texts = self.after.rsplit(_SEPARATOR, len(names) - 1)
+        texts = [_unescaped(text) for text in self.after.split(_SEPARATOR)]
         if len(texts) != len(names):
             raise IncorrectLookupParameters
         try:
@@ -110,12 +111,11 @@ class KeysetChangeList(ChangeList):
 
 def beyond(keyset: Sequence[str], values: Sequence[Any]) -> Q:
     """Return the condition "comes after this key", led by a range that an index can start from."""
-    *head, last = zip(keyset, values, strict=True)
-    if not head:
-        return Q(**{_beyond(last[0]): last[1]})
-    (order, value), *_ = head
+    (order, *further), (value, *others) = keyset, values
+    if not further:
+        return Q(**{_beyond(order): value})
     at_or_beyond = Q(**{f"{_beyond(order)}e": value})
-    not_beyond_within = Q(**{order.lstrip("-"): value}) & ~Q(**{_beyond(last[0]): last[1]})
+    not_beyond_within = Q(**{order.lstrip("-"): value}) & ~beyond(further, others)
     return at_or_beyond & ~not_beyond_within
 
 
@@ -124,4 +124,13 @@ def _beyond(order: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    for plain, escaped in _ESCAPES:
+        text = text.replace(plain, escaped)
+    return text
+
+
+def _unescaped(text: str) -> str:
+    for plain, escaped in reversed(_ESCAPES):
+        text = text.replace(escaped, plain)
+    return text

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from auditor import access_log
 from auditor.admin.base import ReadOnlyAdmin
+from auditor.admin.composite import FOUND_MAX, containing
 from auditor.admin.filters import ACCOUNTS_BY_CURRENCY, CurrencyFilter, TransferKindFilter, TransferStatusFilter
 from auditor.admin.formats import (
     NOTHING,
@@ -30,8 +31,6 @@ from auditor.past.time_travel import time_travel
 from auditor.past.transfer import transfer
 from projections.models import Account, Posting, SearchEntry, Transaction, Transfer, TrialBalance
 from projections.search import ACCOUNT
-
-FOUND_MAX = 500  # accounts that one search shows
 
 _status = column("Status", lambda row: status_badge(row.status))
 _kind = column("Kind", lambda line: badge(line.kind.replace("_", " ")))
@@ -69,7 +68,7 @@ class AccountAdmin(ReadOnlyAdmin):
         """Find accounts by any part of their id or of their owner's name: there is a trigram index of both."""
         if not search_term:
             return queryset, False
-        entries = SearchEntry.objects.filter(kind=ACCOUNT).extra(where=["text ILIKE %s"], params=[_like(search_term)])
+        entries = containing(SearchEntry.objects.filter(kind=ACCOUNT), search_term)
         found = list(entries.values_list("reference", flat=True)[:FOUND_MAX])
         return queryset.filter(account_id__in=found), False
 
@@ -90,7 +89,7 @@ class AccountAdmin(ReadOnlyAdmin):
 @admin.register(Transaction)
 class TransactionAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
-    led_by = (("account_id", "-position"),)
+    led_by = (("account_id", "-position"), ("description", "-position"))
     exact_search = ("position", "event_id", "account_id")
     account_fields = ("account_id",)
     search_help_text = "Account id, event id or position"
@@ -118,11 +117,6 @@ class TransactionAdmin(ReadOnlyAdmin):
 
     def subject(self, obj: Transaction) -> tuple[str, str]:
         return (access_log.EVENT, str(obj.event_id))
-
-
-def _like(term: str) -> str:
-    escaped = term.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
 
 
 def _transfer_link(transfer_id: str | None) -> SafeString:

@@ -59,6 +59,8 @@ def _column(field: Any) -> Column:
         return Column(name, Kind.TEXT, lambda row: None if row[name] is None else bytes(row[name]).hex(), name)
     if isinstance(field, models.UUIDField):
         return Column(name, Kind.TEXT, lambda row: None if row[name] is None else str(row[name]), name)
+    if isinstance(field, models.DateField) and not isinstance(field, models.DateTimeField):
+        return Column(name, Kind.TEXT, lambda row: None if row[name] is None else row[name].isoformat(), name)
     if isinstance(field, models.GeneratedField):
         field = field.output_field
     for kind, classes in _CLASSES.items():
@@ -82,7 +84,9 @@ def _plain(name: str) -> Callable[[dict[str, Any]], Any]:
 
 def _amount(name: str) -> Column:
     def value(row: dict[str, Any]) -> str | None:
-        return None if row[name] is None else format_minor(int(row[name]), row["currency"])
+        # What moves no money has no currency: how many events of a type there were is counted too.
+        is_known = row[name] is not None and row["currency"]
+        return format_minor(int(row[name]), row["currency"]) if is_known else None
 
     return Column(name.removesuffix(MINOR), Kind.DECIMAL, value)
 

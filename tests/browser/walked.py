@@ -27,7 +27,8 @@ LISTS = [
     "/admin/ledger/event/", "/admin/ledger/journalentry/", "/admin/ledger/outboxentry/", "/admin/ledger/refusal/",
     "/admin/ledger/idempotencykey/", "/admin/ledger/treehead/", "/admin/projections/account/",
     "/admin/projections/transaction/", "/admin/projections/transfer/", "/admin/projections/posting/",
-    "/admin/projections/trialbalance/", "/admin/projections/checkpoint/", "/admin/projections/parkedevent/",
+    "/admin/projections/trialbalance/", "/admin/projections/dailybalance/", "/admin/projections/activity/",
+    "/admin/projections/searchentry/", "/admin/ledger/tile/", "/admin/projections/checkpoint/", "/admin/projections/parkedevent/",
     "/admin/auditor/accesslogentry/", "/admin/auditor/finding/",
 ]  # fmt: skip
 LISTS_OF_PEOPLE = ["/admin/auth/user/", "/admin/auth/group/", "/admin/knox/authtoken/"]

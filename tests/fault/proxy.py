@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from ledger.store import connection
+from ledger.store import connection, prepared
 
 START_TIMEOUT_S = 10
+ANSWER_MS_MAX = 1_000
 
 
 class Fault(enum.Enum):
@@ -172,6 +173,8 @@ def faulty_event_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer
                    "prepare_threshold": None}  # fmt: skip
         connection.close_pool()
         monkeypatch.setattr(connection, "parameters", lambda: through)
+        # Whoever is kept waiting in silence gives up sooner than in life.
+        monkeypatch.setattr(prepared, "ANSWER_MS_MAX", ANSWER_MS_MAX)
         try:
             yield server
         finally:

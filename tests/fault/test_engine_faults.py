@@ -17,7 +17,7 @@ from ledger.engine.sealing import Sealer
 from ledger.engine.submission import Accepted, Rejected
 from ledger.engine.writing import STREAMED_FROM
 from ledger.errors import StoreConflict
-from ledger.store import event_store, prepared
+from ledger.store import event_store
 from ledger.store.append import append
 from ledger.store.connection import connection
 from ledger.store.event_store import Snapshot
@@ -29,8 +29,6 @@ from tests.ledger_world import history, new_account, rows, run, scalar, submissi
 
 @pytest.fixture
 def faulty(database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
-    # Whoever is kept waiting in silence gives up sooner than in life.
-    monkeypatch.setattr(prepared, "ANSWER_MS_MAX", 1_000)
     with faulty_event_store(monkeypatch) as server:
         yield server
 

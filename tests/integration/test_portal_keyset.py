@@ -37,6 +37,7 @@ NARROWED: list[tuple[type[Model], dict[str, str]]] = [
     (JournalEntry, {"event_type": "AccountCreated"}),
     (Transaction, {"account_id": QUIET}),
     (Transaction, {"q": QUIET}),
+    (Transaction, {"description": "said by nobody"}),
     (Transfer, {"from_account_id": QUIET}),
     (Posting, {"account_id": QUIET}),
     (Posting, {"q": QUIET}),

@@ -153,7 +153,8 @@ def test_a_page_key_that_means_nothing_leads_back_to_the_list(auditor: Client, a
     [
         "ledger/event/?event_type=MoneyDeposited", "ledger/event/?aggregate_id__regex=.*",
         "projections/transaction/?description__icontains=a", "projections/account/?owner_name=Mill",
-        "auditor/finding/?note__contains=a",
+        "auditor/finding/?note__contains=a", "projections/dailybalance/?day=2024-01-01",
+        "projections/activity/?event_type=MoneyDeposited", "projections/searchentry/?text=Mill", "ledger/tile/?root=a",
     ],
 )  # fmt: skip
 def test_a_list_is_not_narrowed_by_what_no_index_leads_to(auditor: Client, narrowed: str) -> None:
