@@ -21,12 +21,19 @@ from auditor.models import Job
 from chronicle.roles import Role
 from tests.api_world import new_token, new_user
 
-pytestmark = pytest.mark.usefixtures("clean_stores")
+Headers = list[tuple[bytes, bytes]]
 DEADLINE_S = 20
 
 
-def token_header() -> list[tuple[bytes, bytes]]:
+@pytest.fixture
+def token_header(clean_stores: None) -> Headers:
     return [(b"authorization", f"Token {new_token(new_user(Role.AUDITOR))}".encode())]
+
+
+@pytest.fixture
+def job(clean_stores: None) -> Job:
+    now = timezone.now()
+    return Job.objects.create(kind=VERIFY, started_by=new_user(Role.AUDITOR), started_at=now, heard_at=now)
 
 
 def away(error: Exception) -> Any:
@@ -45,30 +52,29 @@ async def refusal(line: WebsocketCommunicator) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("closed")])
-async def test_who_cannot_be_known_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+async def test_who_cannot_be_known_is_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch, token_header: Headers, error: Exception
+) -> None:
     monkeypatch.setattr(consumers, "user_of", away(error))
-    line = WebsocketCommunicator(EventsConsumer.as_asgi(), "/ws/events", token_header())
+    line = WebsocketCommunicator(EventsConsumer.as_asgi(), "/ws/events", token_header)
     assert await line.connect(DEADLINE_S) == (True, None)
     assert await refusal(line) == (4503, "database_unavailable")
     await line.disconnect()
 
 
-async def test_a_job_that_can_no_longer_be_followed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = timezone.now()
-    job = await asyncio.to_thread(
-        Job.objects.create, kind=VERIFY, started_by=new_user(Role.AUDITOR), started_at=now, heard_at=now
-    )
-    line = WebsocketCommunicator(JobConsumer.as_asgi(), f"/ws/jobs/{job.pk}", token_header())
+async def test_a_job_that_can_no_longer_be_followed_says_so(
+    monkeypatch: pytest.MonkeyPatch, token_header: Headers, job: Job
+) -> None:
+    line = WebsocketCommunicator(JobConsumer.as_asgi(), f"/ws/jobs/{job.pk}", token_header)
     line.scope["url_route"] = {"kwargs": {"job_id": job.pk}}
     assert await line.connect(DEADLINE_S) == (True, None)
     assert orjson.loads(await line.receive_from(DEADLINE_S))["kind"] == "job"
     monkeypatch.setattr(jobs, "in_thread", away(OperationalError("away")))
-    code = await refusal(line)
-    assert code == (4503, "database_unavailable")
+    assert await refusal(line) == (4503, "database_unavailable")
     await line.disconnect()
 
 
-async def test_a_client_that_went_while_it_was_sent_to_leaves_no_traceback() -> None:
+async def test_a_client_that_went_while_it_was_sent_to_leaves_no_traceback(token_header: Headers) -> None:
     """As daphne has it: `send` fails first, and the event that says why comes after."""
     is_sent_to = asyncio.Event()
     connected = False
@@ -86,7 +92,7 @@ async def test_a_client_that_went_while_it_was_sent_to_leaves_no_traceback() -> 
             is_sent_to.set()
             raise Disconnected("Attempt to send on a closed protocol")
 
-    scope = {"type": "websocket", "path": "/ws/events", "query_string": b"", "headers": token_header()}
+    scope = {"type": "websocket", "path": "/ws/events", "query_string": b"", "headers": token_header}
     async with asyncio.timeout(DEADLINE_S):
         await EventsConsumer.as_asgi()(scope, receive, send)
     assert is_sent_to.is_set()
