@@ -10,15 +10,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-from channels.generic.websocket import AsyncWebsocketConsumer
-
 from auditor import access_log
 from auditor.backpressure import Backpressure
 from auditor.feed import TooManySubscribers, feed_of_this_process
 from auditor.handshake import may_follow, user_of
 from auditor.live_events import LiveEvent
 from auditor.request import NO_ROLE, NOT_SIGNED_IN, TOO_MANY, UNAVAILABLE, Refused, parse
+from auditor.served import ServedConsumer, first_of
 from auditor.subscription import EVENTS_PER_FRAME_MAX, Subscription
 from auditor.threads import in_thread
 from ledger.errors import LedgerError, StoreUnavailable
@@ -30,27 +28,12 @@ FRAME_INTERVAL_S = 0.05
 RECHECK_S = 30.0
 
 
-class EventsConsumer(AsyncWebsocketConsumer):
-    def __init__(self) -> None:
-        super().__init__()
-        self._serving: list[asyncio.Task[None]] = []
-
+class EventsConsumer(ServedConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection; whatever fails in here ends it, with a traceback in the server's log."""
         self._pressure = Backpressure(send)
-        async with asyncio.TaskGroup() as self._group:
-            await super().__call__(scope, receive, send)
-            self._end()
+        await super().__call__(scope, receive, send)
 
-    async def connect(self) -> None:
-        await self.accept()
-        self._serving.append(self._group.create_task(self._serve()))
-
-    def _end(self) -> None:
-        for task in self._serving:
-            task.cancel()
-
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
         try:
             user = await self._authorised_user()
             head = await in_thread(journal.head)
@@ -65,12 +48,10 @@ class EventsConsumer(AsyncWebsocketConsumer):
                     group.create_task(self._send_events(subscription))
                 group.create_task(self._send_status(subscription))
                 group.create_task(self._recheck())
-        except* Refused as group_of_refusals:
-            await self._refuse(_first(group_of_refusals))
-        except* TooManySubscribers as group_of_errors:
-            await self._refuse(_refusal(TOO_MANY, _first(group_of_errors)))
-        except* StoreUnavailable as group_of_errors:
-            await self._refuse(_refusal(UNAVAILABLE, _first(group_of_errors)))
+        except* TooManySubscribers as errors:
+            raise _refusal(TOO_MANY, first_of(errors)) from None
+        except* StoreUnavailable as errors:
+            raise _refusal(UNAVAILABLE, first_of(errors)) from None
 
     async def _authorised_user(self) -> Any:
         user = await user_of(self.scope)
@@ -95,17 +76,12 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self._pressure.relieved()
             position = None if subscription is None else subscription.sent_position
             frame = {"kind": "status", "position": position, **status.as_json()}
-            await self.send(text_data=orjson.dumps(frame).decode())
+            await self.send_json(frame)
 
     async def _recheck(self) -> None:
         while True:
             await asyncio.sleep(RECHECK_S)
             await self._authorised_user()
-
-    async def _refuse(self, refusal: Refused) -> None:
-        frame = {"kind": "error", "code": refusal.code, "error": refusal.error}
-        await self.send(text_data=orjson.dumps(frame).decode())
-        await self.close(code=refusal.close_code)
 
 
 def events_frame(events: Sequence[LiveEvent]) -> str:
@@ -114,11 +90,3 @@ def events_frame(events: Sequence[LiveEvent]) -> str:
 
 def _refusal(close_code: int, error: LedgerError) -> Refused:
     return Refused(close_code, error.code, str(error))
-
-
-def _first(group: BaseExceptionGroup[Any]) -> Any:
-    """Return one of the errors of a group, which may be nested."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -6,7 +6,7 @@
 | 4401 | not_signed_in | sign in, or send a token that works |
 | 4403 | no_role | ask an administrator for the role |
 | 4429 | too_many_subscribers | come again later |
-| 4503 | store_unavailable | come again later |
+| 4503 | store_unavailable, database_unavailable | come again later |
 """
 
 from __future__ import annotations

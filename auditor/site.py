@@ -22,7 +22,7 @@ class PortalSite(UnfoldAdminSite):
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register models; also one with a key of several columns, which Django refuses, if its rows have no page."""
-        models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         pageless = [model for model in models if model._meta.is_composite_pk]
         if getattr(admin_class, "has_row_pages", True):
             pageless = []  # Django says what is wrong

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
@@ -131,13 +130,7 @@ class LevelFilter(PlainDropdownFilter):
         return [(str(level), str(level)) for level in range(0 if highest is None else highest + 1)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        try:
-            level = int(self.value())
-        except ValueError as error:
-            raise IncorrectLookupParameters from error
-        return led_to(queryset, TILES_BY_LEVEL, level)
+        return led_to(queryset, TILES_BY_LEVEL, self.value()) if self.value() else queryset
 
 
 def currencies_in_use() -> list[str]:

@@ -49,7 +49,11 @@ class TableSource:
         """Yield the rows, ROWS_PER_PIECE at a time."""
         after: list[Any] | None = None
         while True:
-            page = self._queryset if after is None else self._queryset.filter(beyond(self._keyset, after))
+            page = (
+                self._queryset
+                if after is None
+                else self._queryset.filter(beyond(self._keyset, after, self._queryset.model))
+            )
             rows = list(page.values(*self._lookups)[:ROWS_PER_PIECE])
             if rows:
                 yield _opened([[column.value(row) for column in self.columns] for row in rows])

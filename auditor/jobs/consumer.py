@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
-from channels.generic.websocket import AsyncWebsocketConsumer
-
 from auditor.handshake import user_of
 from auditor.jobs.views import SEEN_BY, as_json
 from auditor.jobs.work import EXPORT
 from auditor.models import Job
-from auditor.request import NO_ROLE, NOT_SIGNED_IN
+from auditor.request import NO_ROLE, NOT_SIGNED_IN, Refused
+from auditor.served import ServedConsumer
 from auditor.threads import in_thread
 from chronicle.roles import has_role
 
@@ -26,46 +24,26 @@ ENDED = 4000  # the page need not come back
 RECHECK_LOOKS = 60
 
 
-class JobConsumer(AsyncWebsocketConsumer):
-    _serving: asyncio.Task[None] | None = None
-
-    async def connect(self) -> None:
-        await self.accept()
-        self._serving = asyncio.create_task(self._serve(self.scope["url_route"]["kwargs"]["job_id"]))
-
-    async def disconnect(self, code: int) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
-
-    async def _serve(self, job_id: int) -> None:
-        looks = 0
+class JobConsumer(ServedConsumer):
+    async def serve(self) -> None:
+        job_id, looks = self.scope["url_route"]["kwargs"]["job_id"], 0
         while True:
             job = await in_thread(Job.objects.filter(pk=job_id).first)
-            if looks % RECHECK_LOOKS == 0 and not await self._may_see(job):
-                return
+            if looks % RECHECK_LOOKS == 0:
+                await self._check_may_see(job)
             looks += 1
-            await self._send({"kind": "job", **as_json(job)})
+            await self.send_json({"kind": "job", **as_json(job)})
             if job.is_over:
                 await self.close(code=ENDED)
                 return
             await asyncio.sleep(INTERVAL_S)
 
-    async def _may_see(self, job: Job | None) -> bool:
+    async def _check_may_see(self, job: Job | None) -> None:
         user = await user_of(self.scope)
         if not user.is_authenticated:
-            await self._refuse(NOT_SIGNED_IN, "not_signed_in", "Sign in to see this.")
-            return False
+            raise Refused(NOT_SIGNED_IN, "not_signed_in", "Sign in to see this.")
         if job is None or not await in_thread(_may_see, user, job):
-            await self._refuse(NO_ROLE, "no_role", "There is no such job, or it is not yours to see.")
-            return False
-        return True
-
-    async def _refuse(self, close_code: int, code: str, error: str) -> None:
-        await self._send({"kind": "error", "code": code, "error": error})
-        await self.close(code=close_code)
-
-    async def _send(self, frame: dict[str, Any]) -> None:
-        await self.send(text_data=orjson.dumps(frame).decode())
+            raise Refused(NO_ROLE, "no_role", "There is no such job, or it is not yours to see.")
 
 
 def _may_see(user: Any, job: Job) -> bool:

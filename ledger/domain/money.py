@@ -7,7 +7,7 @@ is known; `format_minor` writes it for people.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 
 from ledger.domain.currencies import decimals_of
 from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAmount, TooManyDecimals
@@ -17,6 +17,8 @@ from ledger.domain.errors import AmountNotPositive, AmountTooLarge, InvalidAmoun
 AMOUNT_MINOR_MAX = 2**53 - 1
 _EXPONENT_MAX = len(str(AMOUNT_MINOR_MAX))
 AMOUNT_DIGITS_MAX = 64  # longer than any amount below the maximum with any currency's decimals
+# Shifts the point of any amount. The default context would round to 28 digits.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
@@ -52,19 +54,10 @@ def to_minor(amount: Decimal, currency: str, *, zero_allowed: bool = False) -> i
     # Bounded by the exponent first: turning 1E+400000 into an integer would take all memory.
     if amount.adjusted() > _EXPONENT_MAX:
         raise AmountTooLarge("the amount is larger than this ledger can hold", amount_max=_max(currency))
-    # The digits are counted, not scaled in the default context, which would round to 28 of them.
-    _sign, digits, exponent = amount.as_tuple()
-    assert isinstance(exponent, int), "only a finite amount reaches this line"
-    shift = exponent + decimals
-    significant = int("".join(map(str, digits)))
-    if significant == 0:
-        return 0
-    if shift >= 0:
-        minor = significant * 10**shift
-    else:
-        minor, remainder = divmod(significant, 10**-shift) if -shift <= len(digits) else (0, 1)
-        if remainder:
-            raise TooManyDecimals(f"{currency} has {decimals} decimals", amount=_short(amount), decimals=decimals)
+    scaled = _EXACT.scaleb(amount, decimals)
+    minor = int(scaled)
+    if minor != scaled:
+        raise TooManyDecimals(f"{currency} has {decimals} decimals", amount=_short(amount), decimals=decimals)
     if minor > AMOUNT_MINOR_MAX:
         raise AmountTooLarge("the amount is larger than this ledger can hold", amount_max=_max(currency))
     return minor

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from operator import itemgetter
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,8 @@ from ledger.store.refusals import Refusal
 # A single deposit is one event, a transfer two; each further row is another statement for the server to plan.
 FEW_EVENTS_MAX = 4
 NO_HEADS: Mapping[str, Head] = {}
+_FIRST = itemgetter(0)
+_KEY = itemgetter(RecordedEvent._fields.index("aggregate_id"), RecordedEvent._fields.index("version"))
 
 
 @dataclass(slots=True)
@@ -133,7 +136,7 @@ def _written(rows: Append, read_at: datetime, on_heads: Mapping[str, Head]) -> _
     if rows.commands:
         _add_commands(write, rows.commands, read_at + event_store.FINAL_AFTER, on_heads)
     if rows.keys:
-        keys = sorted(rows.keys, key=_first)
+        keys = sorted(rows.keys, key=_FIRST)
         if len(keys) == 1:
             ((key, request_hash, outcome),) = keys
             write.add(sql.INSERT_ONE_KEY, TEXT, key.encode(), wire.binary(request_hash), wire.json(outcome))
@@ -166,7 +169,7 @@ class _Write:
 def _add_commands(write: _Write, commands: list[tuple[UUID, list[RecordedEvent]]], deadline: datetime,
                   on_heads: Mapping[str, Head]) -> None:  # fmt: skip
     # Rows go in in key order, so that two batches that meet wait for each other instead of deadlocking.
-    events = sorted((e for _, events in commands for e in events), key=_key)
+    events = sorted((e for _, events in commands for e in events), key=_KEY)
     if len(commands) == 1 and len(events) <= FEW_EVENTS_MAX:
         ((command_id, ordered),) = commands
         recorded_at = wire.instant(ordered[0].recorded_at)
@@ -200,10 +203,6 @@ def _add_refusals(write: _Write, refusals: list[Refusal]) -> None:
     )  # fmt: skip
 
 
-def _key(event: RecordedEvent) -> tuple[str, int]:
-    return event.aggregate_id, event.version
-
-
 def _scalars(e: RecordedEvent, recorded_at: bytes) -> tuple[bytes, ...]:
     """`recorded_at`: the event's, encoded, as it is for all of a command."""
     effective_at = recorded_at if e.effective_at is e.recorded_at else wire.instant(e.effective_at)
@@ -233,7 +232,3 @@ def _references(events: list[RecordedEvent]) -> list[list[Any]]:
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
     return list(zip(*rows, strict=True))
-
-
-def _first(row: tuple[Any, ...]) -> Any:
-    return row[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain, repeat
 from struct import Struct
 from typing import Any
@@ -91,7 +92,7 @@ def integers(values: Collection[int]) -> bytes:
 
 
 def instants(values: Collection[datetime]) -> bytes:
-    return _header(_TIMESTAMPTZ_OID, len(values)) + b"".join([_SIZED_INT8.pack(8, _microseconds(v)) for v in values])
+    return _header(_TIMESTAMPTZ_OID, len(values)) + b"".join(map(_sized_instant, values))
 
 
 def nullable_texts(values: Collection[str | None]) -> bytes:
@@ -100,6 +101,11 @@ def nullable_texts(values: Collection[str | None]) -> bytes:
 
 def nullable_instants(values: Collection[datetime | None]) -> bytes:
     return _nullable_array(_TIMESTAMPTZ_OID, [None if v is None else binary_instant(v) for v in values])
+
+
+@lru_cache(maxsize=1024)  # the events of a command share theirs
+def _sized_instant(value: datetime) -> bytes:
+    return _SIZED_INT8.pack(8, _microseconds(value))
 
 
 def _microseconds(value: datetime) -> int:

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from auditor.past import books
@@ -168,3 +169,18 @@ def test_it_is_for_those_with_a_role(auditor: Client) -> None:
     assert signed_in().get(ADDRESS).status_code == 302
     assert auditor.get(ADDRESS, {"at": "\x00"}).status_code == 400
     assert reverse("admin:books") in auditor.get("/admin/").content.decode()
+
+
+def test_an_early_position_reads_what_is_below_it_by_the_key_of_the_postings(auditor: Client) -> None:
+    with CaptureQueriesContext(connections["read_model"]) as queries:
+        assert auditor.get(ADDRESS, {"by": "position", "at": "3"}).status_code == 200
+    (statement,) = [query["sql"] for query in queries if "FROM postings" in query["sql"]]
+    with connections["read_model"].cursor() as cursor:
+        # A table of a few rows is read whole whatever leads to some of them.
+        cursor.execute("SET enable_seqscan = off")
+        try:
+            cursor.execute(f"EXPLAIN {statement}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        finally:
+            cursor.execute("RESET enable_seqscan")
+    assert re.search(r"Index Cond: \(posting_id <= ", plan), plan

@@ -28,6 +28,7 @@ from ledger.domain.money import AMOUNT_MINOR_MAX, format_minor, parse_amount, to
         ("1.234", "BHD", 1234),
         ("90071992547409.91", "USD", AMOUNT_MINOR_MAX),
         ("00012", "USD", 1200),
+        ("12.5" + "0" * 50, "USD", 1250),
     ],
 )
 def test_an_amount_becomes_exact_minor_units(text: str, currency: str, minor: int) -> None:
@@ -64,6 +65,8 @@ def test_what_is_no_plain_decimal_is_refused(value: object) -> None:
         ("0.5", "JPY", TooManyDecimals),
         ("0.00010", "BHD", TooManyDecimals),
         (Decimal("1E-400000"), "USD", TooManyDecimals),
+        (Decimal("1E-1999999999999999997"), "USD", TooManyDecimals),
+        ("12.5" + "0" * 50 + "1", "USD", TooManyDecimals),
         ("0.00000000000000000000000000000000000000001", "USD", TooManyDecimals),
     ],
 )
