@@ -188,6 +188,7 @@ PROCESSES = {
     "relay": [*MANAGE, "relay_events"],
     "projector": [*MANAGE, "run_projections"],
     "worker for holds": [*MANAGE, "expire_holds"],
+    "process manager": [*MANAGE, "run_sagas"],
     "web": [sys.executable, "-m", "daphne", "--port", "0", "--bind", "127.0.0.1", "chronicle.asgi:application"],
 }
 
