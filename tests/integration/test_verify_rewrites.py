@@ -18,7 +18,7 @@ from ledger.store import log_key, tree_heads
 from ledger.store.connection import connection
 from ledger.store.signed_note import Signer
 from ledger.verify.faults import Kind
-from ledger.verify.tree_checks import check_upper_tiles
+from ledger.verify.tile_checks import check_upper_tiles
 from tests.integration.test_verify_ledger import faults, found
 from tests.proof_world import Decimal, long_history, rows, sign, small_history, submit, tamper
 from tests.servers import REPOSITORY, Servers, libpq
@@ -50,7 +50,19 @@ def test_two_events_that_changed_places_are_found(stack: Servers) -> None:
 def test_an_event_slipped_in_with_a_right_hash_is_found(stack: Servers, forgery: Forgery) -> None:
     small_history()
     forgery.slip_in_deposit("bob", 1_000_000)
-    assert (Kind.UNRECORDED_EVENT, None, "bob", 4) in found()
+    (fault,) = faults()
+    assert str(fault) == (
+        "after position 9, bob version 4: unrecorded_event: MoneyDeposited is in no journal and in no outbox"
+    )
+
+
+def test_an_event_of_which_no_version_before_it_is_journaled_is_located_by_its_time(stack: Servers) -> None:
+    small_history()
+    tamper(stack, "DELETE FROM journal WHERE position = 5")
+    assert ("bob", 1, 4) in {(fault.aggregate_id, fault.version, fault.after_position) for fault in faults()}
+    tamper(stack, "DELETE FROM journal WHERE position = 1")
+    assert ("ann", 1, 0) in {(fault.aggregate_id, fault.version, fault.after_position) for fault in faults()}
+    assert any(str(fault).startswith("before position 1, ann version 1: unrecorded_event") for fault in faults())
 
 
 def test_an_altered_event_with_its_hash_and_chain_made_right_again_is_found_by_the_head(
@@ -106,7 +118,9 @@ def test_a_deleted_tile_is_found(stack: Servers) -> None:
 def test_a_tile_beyond_the_journal_is_found(stack: Servers) -> None:
     long_history(300)
     tamper(stack, "INSERT INTO tiles SELECT 0, 7, hashes, root FROM tiles")
-    assert any(fault.kind == Kind.TILE and "0/1 or a later one" in fault.detail for fault in faults())
+    (fault,) = faults()
+    assert (fault.kind, fault.position) == (Kind.TILE, 7 * 256 + 1)
+    assert "tile 0/7 is stored, and the journal ends before" in fault.detail
 
 
 def test_positions_that_nobody_signed_for_long_are_found(stack: Servers) -> None:
@@ -138,6 +152,50 @@ def test_a_history_rewritten_with_the_logs_own_key_is_found_by_a_head_kept_outsi
     rewrite_everything(stack, forgery)
     assert faults() == [], "inside, everything is consistent and signed"
     assert [fault.kind for fault in faults(against=(("kept", kept),))] == [Kind.REWRITTEN]
+
+
+def test_heads_kept_over_time_say_between_which_positions_the_history_was_rewritten(
+    stack: Servers, forgery: Forgery
+) -> None:
+    submit(CreateAccount("ann", "Ann", "USD", Decimal(100)))
+    kept = [sign()]
+    for _ in range(4):
+        submit(Deposit("ann", Decimal(5)), Deposit("ann", Decimal(1)))
+        kept.append(sign())
+    # One minor unit more at version 6, and in every state from there on.
+    tamper(stack, "UPDATE events SET data = jsonb_set(data, '{amount_minor}', to_jsonb((data->>'amount_minor')::int + 1)) "
+                  "WHERE version = 6")  # fmt: skip
+    tamper(stack, "UPDATE events SET state = jsonb_set(state, '{balance_minor}', to_jsonb((state->>'balance_minor')::int + 1)) "
+                  "WHERE version >= 6")  # fmt: skip
+    forgery.rehash_from("ann", 6)
+    forgery.resign(log_key.load_signer())
+    against = tuple((f"kept-{head.tree_size}", head.note) for head in kept)
+    assert [head.tree_size for head in kept] == [2, 4, 6, 8, 10]
+    for given, words in (
+        (against, "the first altered position is between 5 and 6: the kept head of size 4 still holds"),
+        (
+            against[:1] + against[4:],
+            "the first altered position is between 3 and 10: the kept head of size 2 still holds",
+        ),
+        (against[4:], "the first altered position is between 1 and 10: no smaller head that holds was given"),
+    ):
+        rewritten = [fault for fault in faults(against=given) if fault.kind == Kind.REWRITTEN]
+        assert rewritten, given
+        assert all(words in fault.detail for fault in rewritten)
+
+
+def test_a_head_kept_just_before_the_alteration_names_the_very_position(stack: Servers, forgery: Forgery) -> None:
+    submit(CreateAccount("ann", "Ann", "USD"))
+    kept = [sign()]
+    submit(Deposit("ann", Decimal(5)))
+    kept.append(sign())
+    tamper(stack, "UPDATE events SET data = jsonb_set(data, '{amount_minor}', '501'), "
+                  "state = jsonb_set(state, '{balance_minor}', '501') WHERE version = 2")  # fmt: skip
+    forgery.rehash_from("ann", 2)
+    forgery.resign(log_key.load_signer())
+    (fault,) = faults(against=tuple(("kept", head.note) for head in kept))
+    assert (fault.kind, fault.position) == (Kind.REWRITTEN, 2)
+    assert fault.detail.endswith("the first altered position is 2")
 
 
 def test_a_kept_head_that_the_log_continues_raises_nothing(forgery: Forgery) -> None:
@@ -230,6 +288,7 @@ def test_wrong_usage_leaves_with_2_and_a_missing_key_with_3() -> None:
     assert verify_command("--account", "ann", "--from", "2").returncode == 2
     assert verify_command("--against", "/nowhere/at/all").returncode == 2
     assert verify_command("--key", "no+key").returncode == 2
+    assert verify_command("--against", str(REPOSITORY / "docs/screenshots/books-light.png")).returncode == 2
     log_key.load_or_create_signer()
     log_key.key_path().rename(log_key.key_path().with_suffix(".away"))
     try:
