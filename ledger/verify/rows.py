@@ -24,14 +24,15 @@ from ledger.verify.unreadable import STAND_IN, read_json
 BATCH = 1_024
 # That the journal's id and type are the event's is compared in the database; the words for a difference are
 # fetched when there is one. Identifiers come as text: they are hashed as text.
-_ROWS = """
+EVENT_COLUMNS = """e.event_id::text, e.aggregate_type, e.event_type, e.schema_version,
+       e.data::text, e.metadata::text, e.state::text,
+       e.recorded_at, e.effective_at, e.previous_hash, e.hash"""
+_ROWS = f"""
 SELECT j.position, j.command_id::text, j.command_index, j.command_size, j.event_hash, j.running_hash, j.is_late,
        j.sequenced_at, j.aggregate_id, j.version, j.event_id = e.event_id AND j.event_type = e.event_type,
-       e.event_id::text, e.aggregate_type, e.event_type, e.schema_version,
-       e.data::text, e.metadata::text, e.state::text,
-       e.recorded_at, e.effective_at, e.previous_hash, e.hash
+       {EVENT_COLUMNS}
 FROM journal AS j LEFT JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
-"""
+"""  # noqa: S608 (made of constants)
 _BY_POSITION = f"{_ROWS} WHERE j.position > %s AND j.position <= %s ORDER BY j.position"
 _NEXT = "SELECT min(position) FROM journal WHERE position > %s"
 _OF_ACCOUNT = f"{_ROWS} WHERE j.aggregate_id = %s AND j.version > %s ORDER BY j.version LIMIT {BATCH}"
@@ -132,7 +133,7 @@ def by_position(conn: Connection, after: int, up_to: int) -> Iterator[list[Row]]
         end = min(start + BATCH, up_to)
         with translated():
             batch = conn.execute(_BY_POSITION, (start, end), binary=True, prepare=False).fetchall()
-        yield [_read(*columns) for columns in batch]
+        yield [read(*columns) for columns in batch]
         # A hole is passed over in one step: a row put at position 10^15 would be waited for for ever.
         start = end if batch else row_before_next(conn, end)
 
@@ -150,14 +151,15 @@ def of_account(conn: Connection, account_id: str) -> Iterator[list[Row]]:
     while True:
         with translated():
             batch = conn.execute(_OF_ACCOUNT, (account_id, version), binary=True).fetchall()
-        rows = [_read(*columns) for columns in batch]
+        rows = [read(*columns) for columns in batch]
         yield rows
         if len(rows) < BATCH:
             return
         version = rows[-1].version
 
 
-def _read(*columns: Any) -> Row:
+def read(*columns: Any) -> Row:
+    """Return a row of its columns in their order, the three JSON values as text."""
     data, metadata, state = columns[15:18]
     if data is None:
         return Row._make(columns)

@@ -28,6 +28,7 @@ from ledger.verify.faults import NONSENSE
 from ledger.verify.keys import follow_keys
 from ledger.verify.segment import Findings, Segment, verify_segment
 from ledger.verify.tile_checks import check_upper_tiles
+from ledger.verify.waiting import check_waiting
 
 # Positions per segment: half a second of work or so, which is how smooth the progress is.
 SEGMENT_POSITIONS = 64 * TILE_WIDTH
@@ -93,12 +94,14 @@ def _verify(request: Request, progress: Progress) -> Findings:
         request = replace(request, trust=trust)
         findings.add(check_against(conn, request.against, extent.size, request.trust))
         if request.account_id is not None:
+            findings.add(check_waiting(conn, semantic=request.semantic, account_id=request.account_id))
             findings.merge(verify_account(conn, request.account_id, request.trust,
                                           reads_anything=request.reads_anything))  # fmt: skip
             return findings
 
         def check_whole() -> None:
             findings.add(whole.check_unrecorded(conn))
+            findings.add(check_waiting(conn, semantic=request.semantic))
             findings.add(whole.check_positions(conn))
             findings.add(whole.check_signed(conn, extent.covered))
             findings.add(check_upper_tiles(conn, extent.covered, extent.size))
