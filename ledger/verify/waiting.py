@@ -106,8 +106,9 @@ class _WaitingCheck:
         with translated():
             found = self._conn.execute(_EVENTS, [list(column) for column in zip(*keys, strict=True)], binary=True)
             stored = {(row[2], row[3]): row for row in found.fetchall()}
+        now = max(row[1] for row in stored.values())  # each row has its own, in no order
         yield from self._check_places(commands, {key: row[0] for key, row in stored.items()})
-        would_be = [rows.mended(row) for command in commands for row in self._would_be(command, stored)]
+        would_be = [rows.mended(row) for command in commands for row in self._would_be(command, stored, now)]
         self._chains.prepare(would_be)
         recorded_at = {str(command.command_id): command.recorded_at for command in commands}
         for row in would_be:
@@ -135,11 +136,11 @@ class _WaitingCheck:
             if command_id in still_there:
                 yield Fault(Kind.OUTBOX, "it waits in the outbox, and has its position", *place)
 
-    def _would_be(self, command: _Waiting, stored: dict[tuple[str, int], Any]) -> Iterator[Row]:
+    def _would_be(self, command: _Waiting, stored: dict[tuple[str, int], Any], now: datetime) -> Iterator[Row]:
         """Yield what the relay would write for a command."""
         position, running_hash = self._last
         for index, (event_id, aggregate, version, event_type, event_hash) in enumerate(command.references):
-            _, now, _, _, *event = stored[aggregate, version]
+            event = stored[aggregate, version][4:]
             position, running_hash = position + 1, extend_running_hash(running_hash, event_hash)
             agrees = (event[0], event[2]) == (event_id, event_type)
             yield rows.read(position, str(command.command_id), index, len(command.references), event_hash, running_hash,
