@@ -132,9 +132,9 @@ class _WaitingCheck:
         with translated():
             asked = self._conn.execute(_STILL_WAITING, ([command_id for command_id, *_ in placed],), binary=True)
             still_there = {command_id for (command_id,) in asked}
-        for command_id, *place in placed:
+        for command_id, position, aggregate, version in placed:
             if command_id in still_there:
-                yield Fault(Kind.OUTBOX, "it waits in the outbox, and has its position", *place)
+                yield Fault(Kind.OUTBOX, "it waits in the outbox, and has its position", position, aggregate, version)
 
     def _would_be(self, command: _Waiting, stored: dict[tuple[str, int], Any], now: datetime) -> Iterator[Row]:
         """Yield what the relay would write for a command."""
