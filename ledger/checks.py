@@ -45,7 +45,8 @@ WHERE t.schemaname = 'public' AND t.tablename::text = ANY(%s::text[])
       ELSE has_table_privilege(%s, t.tablename::text, p.privilege) END
 ORDER BY t.tablename, p.privilege
 """
-# CockroachDB's own: with DROP a table is emptied at once. Its `has_table_privilege` does not know it.
+# CockroachDB's own, which `has_table_privilege` has no words for: with DROP a table is emptied at once.
+# Source: https://www.cockroachlabs.com/docs/v23.2/revoke (supported privileges)
 _GRANTED = """
 SELECT DISTINCT table_name, privilege_type FROM information_schema.table_privileges
 WHERE table_schema = 'public' AND table_name::text = ANY(%s::text[]) AND grantee IN (%s, 'public')

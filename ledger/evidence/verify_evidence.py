@@ -254,8 +254,7 @@ def check_chains(events: list[dict[str, Any]]) -> int:
 
 
 def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int, int]:
-    """Replay and decide again with the bundle's own rules; return how many states, how many commands, and of how many
-    of these the target is not in the bundle."""
+    """Replay and decide again by the bundle's own rules; return of how many states, commands, targets not in it."""
     sys.path.insert(0, str(bundle))
     from ledger.domain.trial import Illegal, try_events
 
@@ -313,9 +312,8 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     print(f"chains: {check_chains(events)} links hold")
     if rules:
         replayed, judged, unseen = check_rules(events, path)
-        print(f"rules: {replayed} states replayed, {judged} commands decided again")
-        if unseen:
-            print(f"rules: whether the target of {unseen} of them ever existed is not in the bundle")
+        print(f"rules: {replayed} states replayed, {judged} commands decided again"
+              + f"; whether the targets of {unseen} ever existed is not in the bundle" * bool(unseen))  # fmt: skip
 
 
 def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:

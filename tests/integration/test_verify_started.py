@@ -55,7 +55,7 @@ def test_a_transfer_in_steps_to_an_account_that_never_was_is_found(
     assert (fault.kind, fault.position) == (Kind.ILLEGAL, 3)
     assert fault.detail.startswith("account_not_found: ")
     check_with_rules(tmp_path / "evidence.zip")
-    assert "whether the target of 1 of them ever existed is not in the bundle" in capsys.readouterr().out
+    assert "whether the targets of 1 ever existed is not in the bundle" in capsys.readouterr().out
 
 
 def test_a_target_that_was_opened_only_afterwards_is_found(decides_blindly: None, tmp_path: Path) -> None:
