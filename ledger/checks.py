@@ -36,8 +36,8 @@ TRIGGERS = [f"{table}_{what}" for table in APPEND_ONLY_TABLES for what in ("appe
 # Keys may be removed when they are old, so their trigger calls a function of its own (ADR 6).
 KEYS_TRIGGER = "idempotency_keys_append_only"
 _ROLE = "SELECT rolsuper, rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = %s"
-# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP, which only an owner has. Names are cast,
-# so that neither engine has to find out what a function or an array of names would be.
+# TRUNCATE is a privilege of PostgreSQL alone; on CockroachDB it needs DROP: _GRANTED. Names are cast, so that neither
+# engine has to find out what a function or an array of names would be.
 _PRIVILEGES = """
 SELECT t.tablename, p.privilege FROM pg_catalog.pg_tables AS t, unnest(%s::text[]) AS p (privilege)
 WHERE t.schemaname = 'public' AND t.tablename::text = ANY(%s::text[])

@@ -40,7 +40,8 @@ class Kind(StrEnum):
 
 # What checking raises over values that no command of ours wrote. Such a value is a fault in its place, never the end
 # of the verification.
-NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, psycopg.DataError)
+NONSENSE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+            psycopg.DataError)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ class Row(NamedTuple):
     hash: bytes | None
 
 
-# What stands in for a null, which no column here takes: values that none of them can hold, known again by identity.
-_NO_TEXT, _NO_NUMBER, _NO_BYTES, _NO_ANSWER = "\0", -(1 << 64), b"null", 2
+# What stands in for a null, which no column here takes, in the checks of its row. Known again by identity.
+_NO_TEXT, _NO_NUMBER, _NO_BYTES, _NO_ANSWER = "(nothing)", -(1 << 64), b"(nothing)", 2
 _STAND_INS: dict[str, Any] = {
     **dict.fromkeys(("command_id", "aggregate_id", "event_id", "aggregate_type", "event_type"), _NO_TEXT),
     **dict.fromkeys(("command_index", "command_size", "version", "schema_version"), _NO_NUMBER),

@@ -120,6 +120,8 @@ def test_a_value_that_no_column_may_hold_is_a_fault_in_its_place(stack: Servers)
         "UPDATE journal SET command_index = -2147483648 WHERE position = 3": (Kind.COMMAND, 3),
         "UPDATE journal SET position = 9223372036854775807 WHERE position = 10": (Kind.MISSING_POSITION, 10),
         "UPDATE journal SET position = 9 WHERE position = 10": (Kind.POSITION, 9),
+        "UPDATE journal SET aggregate_id = NULL, event_hash = NULL WHERE position = 3": (Kind.UNREADABLE, 3),
+        "UPDATE journal SET version = NULL, command_id = NULL, running_hash = NULL WHERE position = 3": (Kind.UNREADABLE, 3),
     })  # fmt: skip
 
 
@@ -134,6 +136,8 @@ JSON = (
     "123456789012345678901234567890",
     "1e400",
     "[" * 2000 + "]" * 2000,
+    "[" * 990 + "]" * 990,
+    '{"balance_minor": ' + "[" * 990 + "]" * 990 + "}",
 )
 
 
