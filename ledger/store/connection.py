@@ -42,7 +42,7 @@ _opening = Lock()
 
 def parameters() -> dict[str, Any]:
     """Return what psycopg connects with: Django's `event_store` alias, less what only Django understands."""
-    return _parameters(connections[ALIAS])
+    return parameters_of(connections[ALIAS])
 
 
 def owner_parameters() -> dict[str, Any]:
@@ -50,10 +50,11 @@ def owner_parameters() -> dict[str, Any]:
     alias = connections[ALIAS]
     # A test run points the alias at a scratch database: keep that name.
     owner = {**alias.settings_dict, **settings.EVENT_STORE_OWNER, "NAME": alias.settings_dict["NAME"]}
-    return _parameters(type(alias)(owner, ALIAS))
+    return parameters_of(type(alias)(owner, ALIAS))
 
 
-def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
+def parameters_of(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Return what psycopg connects with to where a connection of Django's leads."""
     parameters = wrapper.get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "isolation_level"):
         parameters.pop(django_only, None)
