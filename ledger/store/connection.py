@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -68,6 +67,11 @@ def _role() -> str | None:
     """Return the role that the application's connections take: none where they sign in as it."""
     role: str | None = connections[ALIAS].settings_dict["OPTIONS"].get("assume_role")
     return role
+
+
+def _prepare_pooled(connection: StoreConnection) -> None:
+    connection.is_hurried = True
+    _prepare(connection, _role())
 
 
 def _prepare(connection: psycopg.Connection[Any], role: str | None = None) -> None:
@@ -137,7 +141,7 @@ def _opened_pool() -> _WarmPool:
                 min_size=1,
                 max_size=POOL_SIZE_MAX,
                 timeout=WAIT_S_MAX,
-                configure=partial(_prepare, role=_role()),
+                configure=_prepare_pooled,
                 name=ALIAS,
             )
         return _pool
