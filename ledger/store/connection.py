@@ -27,10 +27,11 @@ from ledger.errors import CommitUnknown, LedgerError, StoreConflict, StoreUnavai
 from ledger.store.prepared import StoreConnection
 
 ALIAS = "event_store"
-# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment.
-# Single commands are coalesced, so few connections carry many requests.
-POOL_SIZE_MAX = 12
+# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment;
+# and one for the event loop. Single commands are coalesced, so few connections carry many requests.
+POOL_SIZE_MAX = 13
 WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the caller
+AT_ONCE_S = 0.0001  # what an event loop may spend on finding out that none is free
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
 STATEMENT_MS_MAX = 30_000
@@ -161,12 +162,15 @@ class connection:  # noqa: N801 (used as a function)
     Not `pool().connection()`, which ends a transaction that autocommit never began: 15 µs of every use (ADR 11).
     """
 
-    __slots__ = ("_borrowed", "_pool")
+    __slots__ = ("_borrowed", "_pool", "_wait_s")
+
+    def __init__(self, wait_s: float = WAIT_S_MAX) -> None:
+        self._wait_s = wait_s
 
     def __enter__(self) -> StoreConnection:
         self._pool = pool()
         try:
-            self._borrowed = self._pool.getconn()
+            self._borrowed = self._pool.getconn(self._wait_s)
         except psycopg.Error as error:
             _raise_ours(error)
             raise
