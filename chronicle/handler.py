@@ -36,6 +36,7 @@ class Handler(ASGIHandler):
             request_started.send(sender=type(self), scope=scope)
             request, response = self.create_request(scope, body)
             if request is None:
+                assert response is not None, "what is no request is refused"
                 await self.send_response(response, send)
             else:
                 async with _WhileConnected(receive):

@@ -122,12 +122,14 @@ async def balance_at_in_loop(account_id: str, instant: datetime) -> BalanceAt | 
         state = await history.state_at_in_loop(account_id, instant)
     finally:
         _is_asking = False
-    return state and _balance(state)
+    return None if state is None else _balance(state)
 
 
 def _balance(state: history.StateAt) -> BalanceAt | None:
     event = state.event
-    return event and BalanceAt(from_state(event.state), event.version, state.is_final, state.head_position)
+    if event is None:
+        return None
+    return BalanceAt(from_state(event.state), event.version, state.is_final, state.head_position)
 
 
 def refused(limit: int, after: UUID | None, filters: refusals.Filters) -> RefusalsPage | None:
