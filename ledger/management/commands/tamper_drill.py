@@ -117,7 +117,7 @@ def _score(attack: Attack, scratch: Scratch) -> Score:
 
 def _look(original: Original) -> Seen | None:
     started_at = time.monotonic()
-    if problems := check_locks(None, databases=[ALIAS]):
+    if problems := [message for message in check_locks(None, databases=[ALIAS]) if message.is_serious()]:
         said = problems[0].msg
         return Seen("system check", Place(lock=said), "the lock does not hold", time.monotonic() - started_at)
     faults = verify(Request(original.trust, against=original.against, semantic=True, processes=1)).faults
