@@ -8,9 +8,40 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 CHECK_FAILED, USAGE, MISSING = 1, 2, 3
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody stopped the command. `returncode`: as a shell says it, 128 and the signal's number."""
+
+    returncode = 128
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let the first SIGTERM, SIGINT or SIGHUP raise Stopped, so that what was begun is cleared away; ignore later ones.
+
+    **Why** a KeyboardInterrupt: it is what psycopg cancels a running statement for.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        for stopping in _STOPPING:
+            signal.signal(stopping, signal.SIG_IGN)
+        stopped = Stopped()
+        stopped.returncode += number
+        raise stopped
+
+    before = {number: signal.signal(number, stop) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # A batch of a thousand commands makes some fifty thousand objects, none of them in a cycle. With Python's own

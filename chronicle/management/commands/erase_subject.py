@@ -65,8 +65,9 @@ class Command(BaseCommand):
         self._confirm(subject_id, account_ids, options)
         try:
             log_key.load_signer()  # or there could be no certificate in the end
-            # First what goes by the name, which nobody can read any more when the key is gone.
-            cleared = portal.forget(account_ids, [owner_name(account_id) for account_id in account_ids])
+            # First what goes by the words, which nobody can read any more when the key is gone.
+            names = {owner_name(account_id) for account_id in account_ids}
+            cleared = portal.forget(account_ids, names | portal.texts_about(account_ids))
             erasures = {id_: erase(id_, options["reason"], options["actor"], nudge) for id_ in account_ids}
             time.sleep(FRESH_S)  # after it no process opens what it had the key of
             with dedicated_connection() as conn:
@@ -162,6 +163,7 @@ class Command(BaseCommand):
                     returncode=MISSING,
                 )
             time.sleep(POLL_S)
+        forgetting.sweep()
         try:
             for name in forgetting.drop_kept_sets():
                 self.stdout.write(f"{name}: the set kept from before the last rebuild is dropped")
