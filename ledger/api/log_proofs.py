@@ -2,7 +2,7 @@
 
 An inclusion proof comes as JSON, or with `?form=tlog-proof` as a C2SP tlog-proof file. Both carry the signed
 head, so each stands on its own. That format knows inclusion only: a consistency proof comes as JSON, or with
-`?form=add-checkpoint` as the text in which C2SP has one log tell a witness (ADR 16).
+`?form=add-checkpoint` as the text in which C2SP has one log tell a witness (ADR 17).
 """
 
 from __future__ import annotations
