@@ -19,8 +19,7 @@ from django.db import connections
 
 from ledger.store.history import backlog
 from projections import source
-from projections.models import ParkedEvent
-from projections.selectors import ALIAS, checkpoint_position, snapshot
+from projections.selectors import ALIAS, checkpoint_position, is_whole, snapshot
 
 PROJECTION = "postings"
 # One statement serves every cut. A bound that is not given is a condition that a planner leaves out, where comparing
@@ -194,7 +193,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
     ends = [_last_of_a_command(cut.position) for cut in cuts]
     with snapshot("postings"), connections[ALIAS].cursor() as cursor:
         reached = checkpoint_position(PROJECTION)
-        is_whole = not ParkedEvent.objects.filter(projection=PROJECTION).exists()
+        has_all = is_whole(PROJECTION)
         standings = []
         for cut, end in zip(cuts, ends, strict=True):
             has_position = cut.position is not None and cut.position <= reached
@@ -202,7 +201,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
                 cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
             )
             at_position = reached if end is None else min(end, reached)
-            standings.append(_Standing(cut, reached, at_position, is_whole and (has_position or has_instant)))
+            standings.append(_Standing(cut, reached, at_position, has_all and (has_position or has_instant)))
         yield standings, cursor
 
 

@@ -10,7 +10,10 @@ from django.core.management import call_command
 
 from ledger.domain.instants import format_instant
 from ledger.store import journal
+from projections import selectors
 from projections.consistency.spill import Spill
+from projections.time_travel import Cut
+from projections.time_travel import books as books_at
 from tests.every_command import RandomCommands, open_in_two_currencies
 from tests.read_world import (
     change_read_model,
@@ -18,6 +21,7 @@ from tests.read_world import (
     order_everything,
     projector,
     random_commands,
+    read_model,
     relay,
     submit,
     wait_until_applied,
@@ -51,6 +55,18 @@ def test_right_books_have_no_difference(books: int) -> None:
     assert call("--account", "acc-1")[0] == 0
     middle = format_instant(journal.read(books // 2)[0].event.recorded_at)
     assert call("--since", middle)[0] == 0
+
+
+def test_the_trial_balance_by_the_statements_is_that_of_the_postings(books: int) -> None:
+    """Also where money went to the exchange desk, which is outside as the world is."""
+    (exchanges,) = read_model("SELECT count(*) FROM transfers WHERE kind = 'exchange'")[0]
+    assert exchanges > 0
+    by_statements = {
+        line.currency: (line.accounts_minor, line.external_minor) for line in selectors.trial_balance(None).lines
+    }
+    by_postings = {total.currency: (total.accounts_minor, total.external_minor) for total in books_at(Cut()).totals}
+    assert by_statements == by_postings
+    assert all(accounts + outside == 0 for accounts, outside in by_statements.values())
 
 
 ONE_LINE = "position = (SELECT max(position) FROM transactions WHERE account_id = 'acc-1')"
