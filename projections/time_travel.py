@@ -9,9 +9,9 @@ and is in the read model; `effective_at` alone never is, because a later command
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -153,21 +153,6 @@ def difference(before: Cut, after: Cut, page_after: str | None = None, limit: in
     return Difference(page, len(found), old.reached, old.is_final and new.is_final)
 
 
-def changes(before: Books, after: Books) -> list[Change]:
-    """Return the accounts whose balances differ between two cuts, in the order of their ids."""
-    old, new = _by_account(before.balances), _by_account(after.balances)
-    return [
-        Change(account_id, currency, old.get((account_id, currency), 0), new.get((account_id, currency), 0))
-        for account_id, currency in sorted(old.keys() | new.keys())
-        if old.get((account_id, currency), 0) != new.get((account_id, currency), 0)
-    ]
-
-
-def at(cut: Cut, recorded_at: datetime) -> Cut:
-    """Return the same cut as it was known at another instant."""
-    return replace(cut, recorded_at=recorded_at)
-
-
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """A cut against what the read model has applied."""
@@ -211,7 +196,3 @@ def _last_of_a_command(position: int | None) -> int | None:
     if sequenced is None or sequenced.command_index + 1 == sequenced.command_size:
         return position
     return sequenced.position - sequenced.command_index - 1
-
-
-def _by_account(balances: Iterable[Balance]) -> dict[tuple[str, str], int]:
-    return {(balance.account_id, balance.currency): balance.balance_minor for balance in balances}
