@@ -46,7 +46,10 @@ def check(progress: Progress, account_id: str | None = None, since: datetime | N
         up_to = min((standing.get(projection.name, 0) for projection in registry()), default=0)
         ahead = [Finding(name, "position", up_to, at) for name, at in sorted(standing.items()) if at != up_to]
         yield from ahead
-        for parked in ParkedEvent.objects.order_by("projection", "position").iterator():
+        waiting = ParkedEvent.objects.order_by("projection", "position")
+        if account_id is not None:
+            waiting = waiting.filter(aggregate_id=account_id)
+        for parked in waiting.iterator():
             yield Finding(parked.projection, f"event {parked.position}", "applied", f"parked: {parked.reason}")
         after = 0 if since is None else _position_before(since, up_to)
         erasures = Erasures(up_to)

@@ -56,7 +56,10 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
         order_everything()
         wait_until_applied()
         assert len(parked(name)) == len(expected) + 1, "one more waits behind"
+        untouched = min({s.event.aggregate_id for s in events} - {row[1] for row in parked(name)})
         assert call("show_projections") == 1
+        assert call("verify_consistency", "--account", usd[0]) == 1
+        assert call("verify_consistency", "--account", untouched) == 0, "that other accounts wait is not its fault"
         assert call("retry_parked", name) == 1, "the bug is still there"
         assert {row[0] for row in read_model("SELECT attempts FROM parked_events WHERE is_cause")} == {2}
     with projector():
