@@ -253,8 +253,8 @@ def check_chains(events: list[dict[str, Any]]) -> int:
     return links
 
 
-def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
-    """Replay and decide again with the bundle's own rules; return how many states and how many commands."""
+def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int, int]:
+    """Replay and decide again by the bundle's own rules; return of how many states, commands, targets not in it."""
     sys.path.insert(0, str(bundle))
     from ledger.domain.trial import Illegal, try_events
 
@@ -311,8 +311,9 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     print(f"events: {len(events)}, each proven to be in the log at its position")
     print(f"chains: {check_chains(events)} links hold")
     if rules:
-        replayed, judged = check_rules(events, path)
-        print(f"rules: {replayed} states replayed, {judged} commands decided again")
+        replayed, judged, unseen = check_rules(events, path)
+        print(f"rules: {replayed} states replayed, {judged} commands decided again"
+              + f"; whether the targets of {unseen} ever existed is not in the bundle" * bool(unseen))  # fmt: skip
 
 
 def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:

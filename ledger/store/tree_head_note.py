@@ -15,7 +15,7 @@ from ledger.store.hashing import HASH_BYTES
 from ledger.store.signed_note import InvalidNote, Verifier, decode_base64, open_note
 
 TLOG_PROOF_HEADER = "c2sp.org/tlog-proof@v1"
-_DECIMAL = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)  # of 63 bits, as an index is (c2sp.org/tlog-tiles)
 
 
 @dataclass(frozen=True, slots=True)

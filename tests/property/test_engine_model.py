@@ -30,12 +30,12 @@ from ledger.domain.commands import (
 from ledger.engine.execute import execute
 from ledger.engine.sagas import ProcessManager
 from ledger.engine.submission import Rejected, Submission
-from tests.engine_holds import HoldRules, amounts, numbers
 from tests.engine_model import ACCOUNTS, ModelAccount, ModelMove, ModelTransfer, cents
+from tests.engine_model_holds import HoldsMachine, amounts, numbers
 from tests.read_world import order_everything
 
 
-class EngineAgainstModel(HoldRules):
+class EngineAgainstModel(HoldsMachine):
     moves = Bundle("moves")
     transfers = Bundle("transfers")
 

@@ -88,7 +88,7 @@ def _score(attack: Attack, scratch: Scratch, signer: Signer, kept: str) -> Seen 
     with scratch.fresh() as owner_url:
         attack.carry_out(Forgery(owner_url), signer)
         started_at = time.monotonic()
-        if problems := check_locks(None, databases=[ALIAS]):
+        if problems := [message for message in check_locks(None, databases=[ALIAS]) if message.is_serious()]:
             return Seen("system check", problems[0].msg, time.monotonic() - started_at)
         trust = Trust(settings.LOG_ORIGIN, (signer.verifier,))
         faults = verify(Request(trust, against=(("kept head", kept),), semantic=True, processes=1)).faults

@@ -1,4 +1,4 @@
-"""What the state machine of the engine's model does with holds: place, let expire, capture, release."""
+"""The rules of the engine's state machine that are about holds: placed, captured, released, expired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ amounts = st.integers(1, 5_000).map(lambda minor: Decimal(minor) / 100)
 numbers = st.integers(0, ACCOUNTS - 1)
 
 
-class HoldRules(ModelMachine):
+class HoldsMachine(ModelMachine):
     holds = Bundle("holds")
 
     @rule(target=holds, number=numbers, amount=amounts)
