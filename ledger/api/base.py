@@ -24,6 +24,7 @@ from rest_framework.views import APIView
 from chronicle.kept_connections import look_after
 from ledger.api.authentication import MayRead, believed
 from ledger.api.body import StrictJsonParser, StrictRequest
+from ledger.api.parameters import check_known
 
 T = TypeVar("T")
 # Below the event store's pool, so that reading cannot keep the writer, or a batch, from a connection.
@@ -103,4 +104,7 @@ class ApiView(APIView):
     def _handler(self, request: Request) -> Callable[..., Any]:
         name = (request.method or "").lower()
         handler = getattr(self, name, None) if name in self.http_method_names else None
-        return handler or self.http_method_not_allowed
+        if handler is None:
+            return self.http_method_not_allowed
+        check_known(request, handler)
+        return handler

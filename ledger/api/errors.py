@@ -127,7 +127,7 @@ class InvalidInstant(Malformed):
 
 
 class InvalidParameter(Malformed):
-    """A query parameter is missing or not of its form."""
+    """A query parameter is missing, not of its form, or not one of those that there are."""
 
     code = "invalid_parameter"
 

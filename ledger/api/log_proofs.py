@@ -46,10 +46,11 @@ class EventProof(APIView):
 
     @read("get_event_proof", OpenApiTypes.OBJECT, 404, tag="events", parameters=_PARAMETERS)
     def get(self, request: Request, event_id: UUID) -> HttpResponse:
-        tree_size = _size(request, "tree_size")
+        parameters.check_known(request, self.get)
+        tree_size, form = _size(request, "tree_size"), parameters.choice(request, "form", (TLOG_PROOF,))
         with connection() as conn:
             proof = proofs.prove_inclusion(conn, proofs.position_of(conn, event_id), tree_size)
-        if request.query_params.get("form") == TLOG_PROOF:
+        if form is not None:
             return _for_position(_file(proof.to_tlog_proof(), f"{event_id}.tlog-proof"), proof.head.tree_size)
         (sequenced,) = journal.read(proof.position - 1, 1)
         # The exact text that is hashed, so that checking it needs no canonical JSON of one's own.
@@ -63,7 +64,9 @@ class Consistency(APIView):
     permission_classes = (AllowAny,)
 
     @extend_schema(exclude=True)
+    @parameters.known("first", "second", "form")
     def get(self, request: Request) -> HttpResponse:
+        parameters.check_known(request, self.get)
         first, second = _size(request, "first"), _size(request, "second")
         if first is None:
             raise InvalidTreeSize("`first` says from which tree size", field="first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -15,10 +15,36 @@ from ledger.api.errors import InvalidInstant, InvalidParameter
 from ledger.domain.errors import Malformed
 
 T = TypeVar("T")
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 PAGE_DEFAULT, PAGE_MAX = 100, 1_000
 NUMBER_MAX = 2**63 - 1
 TEXT_MAX = 200
 _LOST_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)
+
+
+def known(*names: str) -> Callable[[Handler], Handler]:
+    """Say which query parameters a handler has; one of which nothing is said has none."""
+
+    def say(handler: Handler) -> Handler:
+        handler.query_parameters = frozenset(names)  # type: ignore[attr-defined]
+        return handler
+
+    return say
+
+
+def check_known(request: Request, handler: Callable[..., Any]) -> None:
+    """Refuse a parameter that the handler does not have.
+
+    **Why** it is not ignored: a filter that is misspelled would answer with everything, and a batch that was to be
+    tried, by a parameter that it does not have, would be carried out. Raises: InvalidParameter.
+    """
+    names = getattr(handler, "query_parameters", frozenset())
+    for name in request.query_params:
+        if name not in names:
+            known_ones = ", ".join(sorted(names)) or "none"
+            raise InvalidParameter(
+                f"there is no such query parameter here; those are: {known_ones}", parameter=name[:64]
+            )
 
 
 def text(request: Request, name: str) -> str | None:

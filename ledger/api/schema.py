@@ -1,4 +1,5 @@
-"""What the OpenAPI document says of answers, errors and sign-ins; nothing here runs when a request is served.
+"""What the OpenAPI document says of answers, errors and sign-ins; nothing here runs when a request is served, but a
+handler is held to the query parameters that are described here (`parameters.check_known`).
 
 The forms of requests describe themselves (`fields`); these serializers describe what is answered, and the
 tests hold the running API against the document.
@@ -6,7 +7,7 @@ tests hold the running API against the document.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
@@ -15,6 +16,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers as s
 
+from ledger.api.parameters import known
 from ledger.api.problems import MEDIA_TYPE
 from ledger.api.submissions import FORMS
 
@@ -63,14 +65,16 @@ def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
 
 
 def read(operation_id: str, answer: Any, *statuses: int, tag: str, parameters: Any = ()) -> Callable[..., Any]:
-    """Describe a query."""
+    """Describe a query, which is held to the parameters that are described."""
     responses = {200: answer, **problems(400, 401, 403, 503, *statuses)}
-    return extend_schema(operation_id=operation_id, responses=responses, parameters=[*parameters], tags=[tag])
+    described = extend_schema(operation_id=operation_id, responses=responses, parameters=[*parameters], tags=[tag])
+    return _held_to(parameters, described)
 
 
 def command(command_type: str) -> Callable[..., Any]:
     """Describe a command."""
-    return extend_schema(
+    parameters = [_IDEMPOTENCY_KEY, _DRY_RUN]
+    described = extend_schema(
         operation_id=command_type.replace("-", "_"),
         request=_request(command_type),
         responses={
@@ -78,9 +82,15 @@ def command(command_type: str) -> Callable[..., Any]:
             200: OpenApiResponse(CommandAnswer, description="Tried, and nothing was written"),
             **problems(*COMMAND_STATUSES),
         },
-        parameters=[_IDEMPOTENCY_KEY, _DRY_RUN],
+        parameters=parameters,
         tags=["commands"],
     )
+    return _held_to(parameters, described)
+
+
+def _held_to(parameters: Iterable[OpenApiParameter], described: Callable[..., Any]) -> Callable[..., Any]:
+    hold = known(*(p.name for p in parameters if p.location == OpenApiParameter.QUERY))
+    return lambda handler: hold(described(handler))
 
 
 def _request(command_type: str) -> type[s.Serializer[Any]]:

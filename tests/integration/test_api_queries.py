@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
-from tests.api_world import get, ok, problem
+from chronicle import urls
+from tests.api_world import API, get, new_id, ok, post, problem
 from tests.books_world import ADA, BOB, HEAD, KEN, Books
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -129,3 +133,22 @@ def test_transfers_are_listed_for_either_side(books: Books) -> None:
 def test_currencies_come_with_their_decimals(books: Books) -> None:
     known = {entry["code"]: entry["decimals"] for entry in ok(get(books.auditor, "currencies"))["currencies"]}
     assert (known["USD"], known["JPY"], known["BHD"]) == (2, 0, 3)
+
+
+def test_a_parameter_that_there_is_not_is_refused_and_named_by_every_query(books: Books) -> None:
+    queries = [str(pattern.pattern) for pattern in urls._api if hasattr(pattern.callback.view_class, "get")]
+    assert len(queries) > 10
+    for query in queries:
+        path = re.sub("<.*?>", str(uuid4()), query.replace("<str:account_id>", ADA))
+        refused = problem(get(books.auditor, path, acount_id=ADA), 400, "invalid_parameter")
+        assert refused["parameter"] == "acount_id"
+
+
+def test_a_batch_that_is_to_be_tried_by_a_parameter_is_not_carried_out(
+    operator: Client, nothing_is_written: None
+) -> None:
+    element = {"type": "create-account", "account_id": new_id(), "owner_name": "Ada", "currency": "USD"}
+    body = json.dumps({"commands": [element]})
+    answer = operator.post(f"{API}/commands/batch?dry_run=1", body, content_type="application/json")
+    assert problem(answer, 400, "invalid_parameter")["parameter"] == "dry_run"
+    problem(post(operator, "create-account?dry-run=1", {}), 400, "invalid_parameter")
