@@ -132,6 +132,15 @@ def test_two_instants_are_compared_and_what_differs_is_listed(auditor: Client) -
     assert len(auditor.get(ADDRESS, {"at": "2001-01-01", "against": "2100-01-01"}).context["changes"]) == books.LINES
 
 
+def test_a_comparison_reads_the_postings_once_and_shows_both_trial_balances(auditor: Client) -> None:
+    later = format_instant(event("Bread").recorded_at)
+    with CaptureQueriesContext(connections["read_model"]) as queries:
+        sides = auditor.get(ADDRESS, {"at": "2001-01-01", "against": later}).context["sides"]
+    assert sum(query["sql"].count("FROM postings") for query in queries) == 1
+    alone = auditor.get(ADDRESS, {"at": later}).context["sides"]
+    assert [side.totals for side in sides] == [[], alone[0].totals]
+
+
 def test_a_recorded_instants_rows_lead_to_time_travel_at_it(auditor: Client) -> None:
     at = format_instant(event("Grinding").recorded_at)
     then = auditor.get(ADDRESS, {"at": at}).context["balances"][0]["then"]

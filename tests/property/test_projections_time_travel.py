@@ -96,7 +96,10 @@ def test_the_difference_of_two_cuts_is_that_of_their_books() -> None:
     for early, late in pairwise(instants):
         one, other = Cut(recorded_at=early), Cut(recorded_at=late)
         found = time_travel.difference(one, other)
-        assert found.changes == time_travel.changes(time_travel.books(one), time_travel.books(other))
+        books = time_travel.books(one), time_travel.books(other)
+        assert found.changes == time_travel.changes(*books)
+        assert (found.before.totals, found.after.totals) == (books[0].totals, books[1].totals)
+        assert [book.at_position for book in (found.before, found.after)] == [book.at_position for book in books]
         assert found.total == len(found.changes)
         assert time_travel.difference(one, one).changes == []
 
