@@ -15,6 +15,7 @@ from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.filters import JOURNAL_BY_TYPE, EventTypeFilter, LateFilter
 from auditor.admin.formats import (
     NOTHING,
+    account_link,
     aggregate_link,
     anchor,
     badge,
@@ -28,6 +29,15 @@ from auditor.admin.formats import (
     live_link,
     preformatted,
     short_id,
+)
+from auditor.admin.refusal_filters import (
+    REFUSALS_BY_ACTOR,
+    REFUSALS_BY_CODE,
+    CodeFilter,
+    CommandTypeFilter,
+    LeastAmountFilter,
+    SinceFilter,
+    UntilFilter,
 )
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
@@ -161,16 +171,28 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     detail = (("Accepted command", ("command_id", _recorded_at, json_column("events", "Events"))),)
 
 
+def _refused_account(refusal: Refusal) -> SafeString:
+    """Return the account that a refused command was about, the one that was to pay before the one that was to get."""
+    named = (refusal.command.get(name) for name in ("account_id", "from_account_id"))
+    return account_link(next((account_id for account_id in named if isinstance(account_id, str)), ""))
+
+
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
-    led_by = (("-actor", "-recorded_at", "-refusal_id"), ("-code", "-recorded_at", "-refusal_id"))
+    led_by = (REFUSALS_BY_ACTOR, REFUSALS_BY_CODE)
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
-    hint = "Commands that a rule of the books refused, newest first. They changed nothing."
+    hint = (
+        "Commands that a rule of the books refused, newest first. They changed nothing. The filters narrow them to a "
+        "command, an amount, a time."
+    )
+    list_filter = (CommandTypeFilter, CodeFilter, LeastAmountFilter, SinceFilter, UntilFilter)
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),
         column("Command", lambda refusal: refusal.command_type),
+        column("Account", _refused_account),
+        column("Amount", lambda refusal: refusal.command.get("amount") or NOTHING, kind="money"),
         column("Actor", lambda refusal: refusal.actor),
         column("Why", lambda refusal: refusal.detail),
         _recorded_at,
