@@ -53,6 +53,7 @@ def _bundle(selection: Selection, name: str) -> StreamingHttpResponse:
             write_bundle(conn, path, selection, head)
         file = path.open("rb")  # it outlives its name
     response = StreamingHttpResponse(_pieces(file), content_type="application/zip")
+    response._resource_closers.append(file.close)  # also where nobody begins to read
     response["Content-Disposition"] = f'attachment; filename="{name.replace(":", "_")}"'
     return response
 

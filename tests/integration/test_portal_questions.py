@@ -23,6 +23,7 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
 from ledger.models import Event, Refusal
 from projections.models import Transaction, Transfer
+from tests.api_world import new_user
 from tests.integration.test_portal_exports import whole
 from tests.past_world import account_page, applied, text
 from tests.portal_world import BAKERY, MILL, accesses, page, signed_in, town
@@ -226,3 +227,12 @@ def test_an_address_that_leads_nowhere_says_so_and_leads_on(auditor: Client) -> 
     assert "There is nothing at this address" in text(auditor, "/admin/nowhere/", status=404)
     assert "Not for your role" in text(auditor, "/admin/operations/", status=403)
     assert "This cannot be read" in text(auditor, "/admin/books/?at=%00", status=400)
+
+
+def test_signing_in_on_the_sign_in_page_itself_leads_to_the_dashboard() -> None:
+    user = new_user(Role.AUDITOR)
+    user.is_staff = True
+    user.set_password("a password of theirs")
+    user.save()
+    sent = {"username": user.get_username(), "password": "a password of theirs"}
+    assert Client().post("/admin/login/", sent)["Location"] == "/admin/"
