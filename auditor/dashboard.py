@@ -23,17 +23,14 @@ def add_status(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def questions(request: HttpRequest) -> list[tuple[str, str]]:
     """Return what people come here to ask, each with the address of the page that answers it."""
     asked = [
-        ("Why is an account's balance what it is, and who changed it last?", "projections_account_changelist", {}),
-        ("What was it at an instant, to the microsecond? Choose an account, then Time travel.",
-         "projections_account_changelist", {}),
+        ("Why is a balance what it is, and what was it then? Choose an account.", "projections_account_changelist", {}),
         ("Where is the money of a transfer that has not completed?", "projections_transfer_changelist",
          {"status": "started"}),
         ("Do the books balance, did they before, and what differs?", "books", {}),
         ("Was an event altered since, and how do I prove that it was not?", "integrity", {}),
         ("Which commands were refused: over which amount, when?", "ledger_refusal_changelist", {}),
         ("What was taken back by force, and why?", "reversals", {"forced": "on"}),
-        ("What moved on all accounts of one owner? Choose one of them, then All of this owner.",
-         "projections_account_changelist", {}),
+        ("What moved on all accounts of one owner? Choose one of them.", "projections_account_changelist", {}),
         ("Which events became visible too late?", "ledger_journalentry_changelist", {"is_late": "1"}),
     ]  # fmt: skip
     if may_oversee(request):

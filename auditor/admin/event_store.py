@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -22,6 +23,7 @@ from auditor.admin.formats import (
     column,
     event_badge,
     hash_column,
+    instant,
     instant_column,
     json_column,
     link,
@@ -45,6 +47,11 @@ _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _aggregate = column("Account", lambda row: aggregate_link(row.aggregate_id))
 _event_type = column("Type", lambda row: event_badge(row.event_type))
 _punctual = column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good"))
+
+
+def _sequenced_at(entry: JournalEntry) -> SafeString:
+    late = badge("late", "danger") if entry.is_late else ""
+    return format_html("{} {}", instant(entry.sequenced_at), late)
 
 
 def _position(event: Event) -> SafeString:
@@ -130,9 +137,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         "version",
         column("Event", lambda entry: link("ledger_event_change", entry.event_id, short_id(entry.event_id))),
         column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
-        instant_column("sequenced_at", "Sequenced at (UTC)"),
+        column("Sequenced at (UTC)", _sequenced_at),
         hash_column("running_hash", "Running hash", short=True),
-        column("Late", lambda entry: badge("late", "danger") if entry.is_late else NOTHING),
     )
     detail = (
         (

@@ -116,7 +116,7 @@ def _comparison(request: HttpRequest, cut: Cut, against: Cut, after: str) -> dic
     return {
         "sides": [Side(_words(cut), found.before), Side(_words(against), found.after)],
         "is_final": found.is_final,
-        "changes": [_change(row) for row in rows],
+        "changes": [_change(row, cut, against) for row in rows],
         "changed": found.total,
         "next_url": next_url,
         "first_url": _url(request, "") if after else "",
@@ -168,8 +168,16 @@ def _balance(row: Balance, cut: Cut) -> dict[str, Any]:
     }
 
 
-def _change(row: Change) -> dict[str, Any]:
+def _change(row: Change, cut: Cut, against: Cut) -> dict[str, Any]:
+    between = ""
+    if cut.recorded_at is not None and against.recorded_at is not None:
+        since, until = sorted((cut.recorded_at, against.recorded_at))
+        statement = reverse("admin:projections_account_change", args=[quote(row.account_id)])
+        # What was recorded at the first instant is in the first books.
+        period = {"since": format_instant(since + instants.MICROSECOND), "until": format_instant(until)}
+        between = anchor(f"{statement}?{urlencode(period)}#statement", "What moved")
     return {
+        "between": between,
         "account": account_link(row.account_id),
         "before": money(row.before_minor, row.currency),
         "after": money(row.after_minor, row.currency),

@@ -128,6 +128,9 @@ def test_two_instants_are_compared_and_what_differs_is_listed(auditor: Client) -
     assert "2 accounts differ" in shown
     assert "town.bakery 1,200.50 USD 1,201.00 USD +0.50 USD" in shown
     assert "town.mill 41.50 USD 41.00 USD −0.50 USD" in shown
+    (bread, _) = auditor.get(ADDRESS, {"at": at, "against": later}).context["changes"]
+    statement = auditor.get(bread["between"].split('"')[3].replace("&amp;", "&").partition("#")[0]).context["lines"]
+    assert [line["description"] for line in statement] == ["Bread"]
     assert "Every balance is the same at both" in text(auditor, ADDRESS, at=at, against=at)
     assert len(auditor.get(ADDRESS, {"at": "2001-01-01", "against": "2100-01-01"}).context["changes"]) == books.LINES
 

@@ -82,10 +82,10 @@ def exported(browser: Client, address: str) -> list[dict[str, str]]:
 
 def test_the_dashboard_names_the_questions_and_every_link_answers(auditor: Client) -> None:
     context = auditor.get("/admin/").context
-    assert len(context["questions"]) == 11
+    assert len(context["questions"]) == 10
     for question, address in context["questions"]:
         assert auditor.get(address).status_code == 200, question
-    assert len(signed_in(Role.OPERATOR).get("/admin/").context["questions"]) == 9
+    assert len(signed_in(Role.OPERATOR).get("/admin/").context["questions"]) == 8
 
 
 def test_whatever_is_in_hand_is_found(auditor: Client) -> None:
