@@ -7,7 +7,7 @@ after an API call has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +43,17 @@ def record(user: Any, kind: str, subject_id: str, path: str) -> None:
         path=path[:PATH_LENGTH_MAX],
         at=timezone.now(),
     )
+
+
+def record_each(user: Any, kind: str, subject_ids: Sequence[str], path: str, *, is_further: bool = False) -> None:
+    """Record one look at several things. `is_further`: without those whose look is going on, as in `record_once`."""
+    now, ids = timezone.now(), [subject_id[:SUBJECT_LENGTH_MAX] for subject_id in subject_ids]
+    if is_further:
+        looks = AccessLogEntry.objects.filter(user=user, kind=kind, subject_id__in=ids, at__gt=now - LOOK_GOES_ON)
+        going_on = set(looks.values_list("subject_id", flat=True))
+        ids = [subject_id for subject_id in ids if subject_id not in going_on]
+    about = {"user": user, "kind": kind, "path": path[:PATH_LENGTH_MAX], "at": now}
+    AccessLogEntry.objects.bulk_create(AccessLogEntry(subject_id=subject_id, **about) for subject_id in ids)
 
 
 def record_once(user: Any, kind: str, subject_id: str, path: str) -> None:

@@ -90,12 +90,12 @@ def owner(request: HttpRequest) -> HttpResponse:
         return not_found(request, "account", account_id, "projections_account_changelist")
     form = PeriodForm(request.GET)
     wanted = form.cleaned_data if form.is_valid() else {}
-    record = access_log.record_once if wanted.get("before") else access_log.record
-    for account in accounts:
-        record(request.user, access_log.ACCOUNT, account.account_id, request.get_full_path())
+    ids = [account.account_id for account in accounts]
+    is_further = bool(wanted.get("before"))
+    access_log.record_each(request.user, access_log.ACCOUNT, ids, request.get_full_path(), is_further=is_further)
     found: list[dict[str, Any]] = []
     if form.is_valid():
-        where = places([account.account_id for account in accounts], wanted["since"], wanted["until"])
+        where = places(ids, wanted["since"], wanted["until"])
         found = lines(where, wanted["before"], LINES + 1)
     given = {name: request.GET[name] for name in ("since", "until") if request.GET.get(name)}
     query = urlencode({"account_id": account_id, **given})

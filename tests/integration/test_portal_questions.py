@@ -199,6 +199,11 @@ def test_all_movements_of_an_owner_in_a_period(auditor: Client) -> None:
     own = Transaction.objects.filter(account_id__in=[BAKERY, SISTER])
     assert len(context["lines"]) == own.count() > 3
     assert accesses()[-2:] == [("account", BAKERY, address), ("account", SISTER, address)]
+    before = len(accesses())
+    auditor.get(f"{address}&before=3")
+    assert len(accesses()) == before, "a further page belongs to the look that is going on"
+    signed_in(Role.AUDITOR).get(f"{address}&before=3")
+    assert len(accesses()) == before + 2, "and whoever begins with it has looked too"
     at = own.get(description="Grinding").recorded_at
     # Times in the address are in UTC, with their microseconds; the end of a period is not in it.
     since, until = (
