@@ -99,8 +99,7 @@ CROSS JOIN LATERAL (
     SELECT position, account_id, kind, counter_account, description, amount_minor, balance_minor, currency, recorded_at,
            event_id, transfer_id, version
     FROM transactions
-    WHERE account_id >= owned.id AND account_id <= owned.id
-      AND position BETWEEN owned.first AND least(owned.last, %(before)s - 1)
-    ORDER BY account_id, position DESC LIMIT %(limit)s
+    WHERE account_id = owned.id AND position BETWEEN owned.first AND least(owned.last, %(before)s - 1)
+    ORDER BY position DESC LIMIT %(limit)s
 ) AS lines ORDER BY position DESC LIMIT %(limit)s
 """

@@ -62,6 +62,8 @@ def _position(event: Event) -> SafeString:
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
+    # Within one account a page begins at a version, and reads nothing of those before.
+    led_by = (keyset,)
     account_fields = exact_search = ("aggregate_id", "event_id")
     search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."

@@ -13,7 +13,7 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 from django.http import HttpRequest
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
@@ -114,7 +114,7 @@ class KeysetChangeList(ChangeList):
         self.searched_to = queryset.values_list(*names)[LOOKED_AT_MAX - 1 : LOOKED_AT_MAX].first()
         if self.searched_to is None:
             return queryset
-        # The range is what an index can end at; the rest of the key decides among those that share its first part.
+        # The range is what an index can end at; the whole key decides among those that share its first part.
         end = "gte" if self.keyset[0].startswith("-") else "lte"
         within = Q(**{f"{names[0]}__{end}": self.searched_to[0]})
         return queryset.filter(within & ~beyond(self.keyset, self.searched_to, self.model))
@@ -157,30 +157,35 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string(remove=[AFTER]) if self.after else ""
 
 
-def beyond(keyset: Sequence[str], values: Sequence[Any], model: type[Model]) -> Q:
-    """Return the condition "comes after this key", led by a range that an index can start from.
+class _RowBeyond(Func):
+    """Compares columns with values as one row, which an index of those columns begins at: `(a, b) > (x, y)`.
 
-    A key that is the model's own is compared whole: a range of its first part alone would begin at the first of all
-    rows that share it, and there may be a million that do.
+    **Why** not part by part: `a >= x AND NOT (a = x AND b <= y)` begins at the first of all rows that share their first
+    part, and an account may have a million.
     """
-    own = [field.name for field in model._meta.pk_fields]
-    if len(own) > 1 and own == [name.lstrip("-") for name in keyset]:
-        assert len({name.startswith("-") for name in keyset}) == 1, "the index is walked in one direction"
-        return Q(**{_beyond("-pk" if keyset[0].startswith("-") else "pk"): tuple(values)})
-    return _beyond_parts(keyset, values)
+
+    output_field = BooleanField()
+
+    def __init__(self, *expressions: Any, sign: str) -> None:
+        super().__init__(*expressions)
+        self.sign = sign
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        compiled = [compiler.compile(expression) for expression in self.source_expressions]
+        half = len(compiled) // 2
+        columns, values = (", ".join(text for text, _ in part) for part in (compiled[:half], compiled[half:]))
+        return f"({columns}) {self.sign} ({values})", [value for _, given in compiled for value in given]
 
 
-def _beyond_parts(keyset: Sequence[str], values: Sequence[Any]) -> Q:
-    (order, *further), (value, *others) = keyset, values
-    if not further:
-        return Q(**{_beyond(order): value})
-    at_or_beyond = Q(**{f"{_beyond(order)}e": value})
-    not_beyond_within = Q(**{order.lstrip("-"): value}) & ~_beyond_parts(further, others)
-    return at_or_beyond & ~not_beyond_within
-
-
-def _beyond(order: str) -> str:
-    return f"{order[1:]}__lt" if order.startswith("-") else f"{order}__gt"
+def beyond(keyset: Sequence[str], values: Sequence[Any], model: type[Model]) -> Q:
+    """Return the condition "comes after this key", which an index of the keyset's fields begins at."""
+    names = [name.lstrip("-") for name in keyset]
+    (is_falling,) = {name.startswith("-") for name in keyset}  # or the index would be walked in two directions
+    if len(names) == 1:
+        return Q(**{f"{names[0]}__{'lt' if is_falling else 'gt'}": values[0]})
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    wanted = [Value(value, output_field=field) for value, field in zip(values, fields, strict=True)]
+    return Q(_RowBeyond(*(F(name) for name in names), *wanted, sign="<" if is_falling else ">"))
 
 
 def _text(value: Any) -> str:
