@@ -28,8 +28,8 @@ from tests.read_world import order_everything
 ACCOUNTS = 4
 # Refusals by a rule, which are on record; whatever else a command is refused with leaves no trace.
 ON_RECORD = {
-    "account_closed", "account_frozen", "account_not_empty", "already_reversed", "hold_exceeded", "hold_of_transfer",
-    "insufficient_funds", "overdraft_in_use", "reversal_exceeded",
+    "account_closed", "account_frozen", "account_not_empty", "already_reversed", "hold_exceeded", "hold_expired",
+    "hold_not_expired", "hold_of_transfer", "insufficient_funds", "overdraft_in_use", "reversal_exceeded",
 }  # fmt: skip
 OPENING = 10_000  # of every account but the last, which is empty: a world of closed or empty accounts shows little
 _runs = count(1)
@@ -42,11 +42,12 @@ class ModelAccount:
     status: str = "active"
     version: int = 1
     holds: dict[str, int] = field(default_factory=dict)
+    expired: set[str] = field(default_factory=set)  # of the holds: these are still there, and hold nothing any more
     was_forced: bool = False
 
     @property
     def available(self) -> int:
-        return self.balance + self.limit - sum(self.holds.values())
+        return self.balance + self.limit - sum(held for id_, held in self.holds.items() if id_ not in self.expired)
 
 
 @dataclass

@@ -21,13 +21,21 @@ CONNECT_TIMEOUT_S = 5
 OWN_DATABASE = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = current_database()"
 
 
-def check_database(variable: str, url: str) -> None:
-    """**Raises** StackError when nobody can sign in there, or the database does not exist."""
-    conninfo = re.sub(r"^cockroachdb://", "postgresql://", url)
+def is_database_url(url: str) -> bool:
     try:
-        parameters = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError as error:
-        raise StackError(f"{variable} is not a database URL.") from error
+        conninfo_to_dict(_for_libpq(url))
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
+def check_database(variable: str, url: str) -> None:
+    """**Raises** StackError when nobody can sign in there, or the database does not exist.
+
+    `url` is one: `is_database_url`.
+    """
+    conninfo = _for_libpq(url)
+    parameters = conninfo_to_dict(conninfo)
     place = f"{parameters.get('host', 'localhost')}:{parameters.get('port', 5432)}/{parameters.get('dbname', '')}"
     try:
         with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
@@ -37,6 +45,10 @@ def check_database(variable: str, url: str) -> None:
         raise StackError(f"The database at {place}, named by {variable}, cannot be used: {_reason(error)}.") from error
     if not exists:
         raise StackError(f"The database at {place}, named by {variable}, does not exist.")
+
+
+def _for_libpq(url: str) -> str:
+    return re.sub(r"^cockroachdb://", "postgresql://", url)
 
 
 def _reason(error: Exception) -> str:

@@ -74,6 +74,9 @@ def check_forms(environment: Mapping[str, str]) -> None:
     for variable, (form, meaning) in _FORMS.items():
         if (text := environment.get(variable)) is not None and not re.fullmatch(form, text, re.ASCII):
             raise UsageError(f"{variable} must be {meaning}, not {text!r}.")
+    for variable in (*DATABASE_BY_VARIABLE, "EVENT_STORE_OWNER_URL"):
+        if (url := environment.get(variable)) and not given.is_database_url(url):
+            raise UsageError(f"{variable} is not a database URL.")  # not repeated: it may hold a password
 
 
 def check_given(environment: Mapping[str, str]) -> None:

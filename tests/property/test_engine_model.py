@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import chain
 
@@ -17,6 +18,7 @@ from ledger.domain.commands import (
     Command,
     Deposit,
     Exchange,
+    ExpireHold,
     FreezeAccount,
     Leg,
     MultiTransfer,
@@ -30,11 +32,16 @@ from ledger.domain.commands import (
     Withdraw,
 )
 from ledger.engine.execute import execute
+from ledger.engine.remembered import REMEMBERED
 from ledger.engine.sagas import ProcessManager
 from ledger.engine.submission import Rejected, Submission
 from tests.engine_model import ACCOUNTS, ModelAccount, ModelMachine, ModelMove, ModelTransfer, cents
+from tests.ledger_world import rows
 from tests.read_world import order_everything
+from tests.waiting import wait_for
 
+# Long enough to place a hold in, as a rule; a machine that took longer is told so by the engine.
+HELD_FOR = timedelta(milliseconds=20)
 amounts = st.integers(1, 5_000).map(lambda minor: Decimal(minor) / 100)
 numbers = st.integers(0, ACCOUNTS - 1)
 
@@ -63,9 +70,11 @@ class EngineAgainstModel(ModelMachine):
         account = self.model[self.ids[number]]
         return self.check_move(Deposit(self.ids[number], amount), self.blocked(account), (account, cents(amount)))
 
-    @rule(target=moves, number=numbers, amount=amounts)
-    def withdraw(self, number: int, amount: Decimal) -> ModelMove:
+    @rule(target=moves, number=numbers, amount=st.none() | amounts)
+    def withdraw(self, number: int, amount: Decimal | None) -> ModelMove:
+        """None: all there is to the cent, which shows best what is held and what is not."""
         account = self.model[self.ids[number]]
+        amount = Decimal(max(1, account.available)) / 100 if amount is None else amount
         short = "insufficient_funds" if cents(amount) > account.available else None
         expected = self.blocked(account) or short
         return self.check_move(Withdraw(self.ids[number], amount), expected, (account, -cents(amount)))
@@ -188,6 +197,43 @@ class EngineAgainstModel(ModelMachine):
             account.version += 1
         return number, str(submission.command_id)
 
+    @rule(target=holds, number=numbers, amount=amounts)
+    def place_hold_that_expires(self, number: int, amount: Decimal) -> tuple[int, str]:
+        """And let its deadline pass: from then on it holds nothing, whether or not anybody has released it."""
+        account = self.model[self.ids[number]]
+        short = "insufficient_funds" if cents(amount) > account.available else None
+        expires_at = store_now() + HELD_FOR
+        submission = self.submission(PlaceHold(self.ids[number], amount, expires_at=expires_at))
+        (outcome,) = execute([submission])
+        hold_id = str(submission.command_id)
+        if isinstance(outcome, Rejected) and outcome.error.code == "expires_at_in_past":
+            assert store_now() >= expires_at
+            return number, hold_id
+        expected = self.blocked(account) or short
+        assert (outcome.error.code if isinstance(outcome, Rejected) else None) == expected
+        self.expect_refusal(submission, expected)
+        if expected is None:
+            account.holds[hold_id] = cents(amount)
+            account.version += 1
+            account.expired.add(hold_id)
+            wait_for(lambda: store_now() > expires_at, "the end of a hold")
+            # A process that carries the store's clock on is behind it by as long as an answer takes.
+            REMEMBERED.forget()
+        return number, hold_id
+
+    @rule(hold=holds)
+    def expire_hold(self, hold: tuple[int, str]) -> None:
+        number, hold_id = hold
+        account = self.model[self.ids[number]]
+        not_expired = None if hold_id in account.expired else "hold_not_expired"
+        expected = not_expired if hold_id in account.holds else "hold_not_found"
+
+        def apply() -> None:
+            account.holds.pop(hold_id)
+            account.version += 1
+
+        self.check(ExpireHold(self.ids[number], hold_id), expected, apply)
+
     @rule(hold=consumes(holds), part=st.none() | amounts)
     def capture_hold(self, hold: tuple[int, str], part: Decimal | None) -> None:
         number, hold_id = hold
@@ -197,7 +243,8 @@ class EngineAgainstModel(ModelMachine):
             expected: str | None = "hold_not_found"
         else:
             exceeded = "hold_exceeded" if part is not None and cents(part) > held else None
-            expected = self.blocked(account) or exceeded
+            expired = "hold_expired" if hold_id in account.expired else None
+            expected = self.blocked(account) or expired or exceeded
 
         def apply() -> None:
             taken = account.holds.pop(hold_id)
@@ -277,6 +324,12 @@ class EngineAgainstModel(ModelMachine):
         with ThreadPoolExecutor(len(calls)) as threads:
             answers = list(threads.map(execute, calls))
         self.agree_in_some_order(list(chain(*calls)), list(chain(*answers)), before)
+
+
+def store_now() -> datetime:
+    ((now,),) = rows("SELECT clock_timestamp()")
+    assert isinstance(now, datetime)
+    return now
 
 
 @pytest.mark.usefixtures("database")

@@ -9,7 +9,7 @@ import pytest
 from chronicle.stack import secret
 from chronicle.stack.data_folder import DataFolder
 from chronicle.stack.errors import StackError
-from chronicle.stack.given import check_database, check_nats
+from chronicle.stack.given import check_nats
 from chronicle.stack.plan import UsageError, check_forms, make_plan, read_demo, read_port
 
 GIVEN = {
@@ -138,10 +138,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         DataFolder(str(tmp_path / "file" / "data"))
 
 
-def test_what_is_not_a_database_url_is_refused_without_repeating_it() -> None:
-    with pytest.raises(StackError) as raised:
-        check_database("READ_MODEL_URL", "postgresql://me:hunter2@host/db?no_such_option=1")
-    assert str(raised.value) == "READ_MODEL_URL is not a database URL."
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "EVENT_STORE_URL", "EVENT_STORE_OWNER_URL", "READ_MODEL_URL"])
+@pytest.mark.parametrize(
+    "bad", ["postgresql://me:hunter2@host/db?no_such_option=1", "hunter2", "mysql://me:hunter2@host/db"]
+)
+def test_what_is_not_a_database_url_is_refused_without_repeating_it(variable: str, bad: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        check_forms({variable: bad})
+    assert str(raised.value) == f"{variable} is not a database URL."
+    check_forms({variable: "cockroachdb://root@host:26257/db?sslmode=disable"})
 
 
 def test_a_password_with_odd_characters_is_not_printed() -> None:
