@@ -30,6 +30,7 @@ from projections.models import Account, SearchEntry
 from projections.search import ACCOUNT
 
 LINES = 50
+ACCOUNTS_SHOWN = 100  # of at most FOUND_MAX: what moved, and the export, are of all of them
 POSITION_MAX = 2**63 - 1
 EARLIEST, LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -101,7 +102,8 @@ def owner(request: HttpRequest) -> HttpResponse:
     query = urlencode({"account_id": account_id, **given})
     context: dict[str, Any] = {
         "account_id": account_id,
-        "accounts": [_account(account) for account in accounts],
+        "count": len(accounts),
+        "accounts": [_account(account) for account in accounts[:ACCOUNTS_SHOWN]],
         "is_cut": len(accounts) >= FOUND_MAX,
         "form": form,
         "is_narrowed": bool(given),

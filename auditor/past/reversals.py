@@ -6,9 +6,9 @@ those events; whether one was forced only a look tells, so a page looks at no mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -36,7 +36,8 @@ class ReversalsForm(forms.Form):
     before = forms.IntegerField(required=False, min_value=1, max_value=POSITION_MAX)
 
 
-class Reversed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reversed:
     """A reversal's own event with its place, in the order of `sql.REVERSALS`; `data` has its texts opened."""
 
     position: int
@@ -71,7 +72,7 @@ def read_reversals(*, is_forced: bool, before: int | None, limit: int = LINES) -
         ).fetchall()
     read = [Reversed(*row) for row in rows]
     found = [one for one in read if one.data["is_forced"] or not is_forced][:limit]
-    opened = [one._replace(data=data) for one, data in zip(found, open_all([one.data for one in found]), strict=True)]
+    opened = [replace(one, data=data) for one, data in zip(found, open_all([one.data for one in found]), strict=True)]
     if len(found) == limit:
         return Page(opened, found[-1].position, None)
     searched_to = read[-1].position if len(read) == looked_at else None
