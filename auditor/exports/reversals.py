@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.http import QueryDict
@@ -16,22 +16,26 @@ from ledger.domain.money import format_minor
 LABEL, NAME = "reversals", "Reversals"
 
 
-def _amount(name: str) -> Any:
+def _of(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda row: row[name]
+
+
+def _amount(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda row: format_minor(row[f"{name}_minor"], row["currency"])
 
 
 _OF_DATA = ("amount_minor", "original_minor", "currency", "reason", "is_forced")
 _KINDS = {"amount_minor": Kind.INTEGER, "original_minor": Kind.INTEGER, "is_forced": Kind.BOOLEAN}
 COLUMNS = [
-    Column("position", Kind.INTEGER, lambda row: row["position"]),
-    Column("recorded_at", Kind.INSTANT, lambda row: row["recorded_at"]),
-    Column("actor", Kind.TEXT, lambda row: row["actor"]),
-    Column("accounts", Kind.TEXT, lambda row: row["accounts"]),
+    Column("position", Kind.INTEGER, _of("position")),
+    Column("recorded_at", Kind.INSTANT, _of("recorded_at")),
+    Column("actor", Kind.TEXT, _of("actor")),
+    Column("accounts", Kind.TEXT, _of("accounts")),
     Column("amount", Kind.DECIMAL, _amount("amount")),
     Column("original", Kind.DECIMAL, _amount("original")),
-    *(Column(name, _KINDS.get(name, Kind.TEXT), lambda row, name=name: row[name]) for name in _OF_DATA),
-    Column("event_id", Kind.TEXT, lambda row: row["event_id"]),
-    Column("reversed_command_id", Kind.TEXT, lambda row: row["reversed_command_id"]),
+    *(Column(name, _KINDS.get(name, Kind.TEXT), _of(name)) for name in _OF_DATA),
+    Column("event_id", Kind.TEXT, _of("event_id")),
+    Column("reversed_command_id", Kind.TEXT, _of("reversed_command_id")),
 ]
 
 

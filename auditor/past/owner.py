@@ -75,7 +75,7 @@ def places(account_ids: list[str], since: datetime | None, until: datetime | Non
 
 def lines(where: Places, before: int | None, limit: int) -> list[dict[str, Any]]:
     """Return the newest lines in these places, below a position."""
-    bounds = {"account_ids": where.account_ids, "firsts": where.firsts, "lasts": where.lasts}
+    bounds: dict[str, Any] = {"account_ids": where.account_ids, "firsts": where.firsts, "lasts": where.lasts}
     with connections[selectors.ALIAS].cursor() as cursor:
         cursor.execute(sql.LINES_OF_ACCOUNTS, {**bounds, "before": before or POSITION_MAX, "limit": limit})
         names = [column.name for column in cursor.description]
