@@ -8,16 +8,23 @@ after an API call has succeeded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from asgiref.sync import iscoroutinefunction
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.decorators import sync_and_async_middleware
 
+from auditor import looks
+from auditor.looks import Look
 from auditor.models import AccessLogEntry
-from auditor.threads import in_thread
+from ledger.api.errors import DatabaseUnavailable
+from ledger.api.problems import problem
+
+log = structlog.get_logger()
 
 ACCOUNT, EVENT, TRANSFER = "account", "event", "transfer"
 PATH_LENGTH_MAX = 500  # the column's
@@ -34,26 +41,26 @@ API_PREFIX = "/api/v1/"
 LOOK_GOES_ON = timedelta(minutes=10)
 
 
+def look(user: Any, kind: str, subject_id: str, path: str) -> Look:
+    """Return what says that a user looks at something now; what is too long for its column, as far as it goes."""
+    return Look(user.pk, kind, subject_id[:SUBJECT_LENGTH_MAX], path[:PATH_LENGTH_MAX], datetime.now(UTC))
+
+
 def record(user: Any, kind: str, subject_id: str, path: str) -> None:
     """Record that a user looked at something, now."""
-    AccessLogEntry.objects.create(
-        user=user,
-        kind=kind,
-        subject_id=subject_id[:SUBJECT_LENGTH_MAX],
-        path=path[:PATH_LENGTH_MAX],
-        at=timezone.now(),
-    )
+    AccessLogEntry.objects.create(**look(user, kind, subject_id, path)._asdict())
 
 
 def record_each(user: Any, kind: str, subject_ids: Sequence[str], path: str, *, is_further: bool = False) -> None:
     """Record one look at several things. `is_further`: without those whose look is going on, as in `record_once`."""
-    now, ids = timezone.now(), [subject_id[:SUBJECT_LENGTH_MAX] for subject_id in subject_ids]
+    seen = [look(user, kind, subject_id, path) for subject_id in subject_ids]
     if is_further:
-        looks = AccessLogEntry.objects.filter(user=user, kind=kind, subject_id__in=ids, at__gt=now - LOOK_GOES_ON)
-        going_on = set(looks.values_list("subject_id", flat=True))
-        ids = [subject_id for subject_id in ids if subject_id not in going_on]
-    about = {"user": user, "kind": kind, "path": path[:PATH_LENGTH_MAX], "at": now}
-    AccessLogEntry.objects.bulk_create(AccessLogEntry(subject_id=subject_id, **about) for subject_id in ids)
+        ids = [one.subject_id for one in seen]
+        since = timezone.now() - LOOK_GOES_ON
+        going_on = AccessLogEntry.objects.filter(user=user, kind=kind, subject_id__in=ids, at__gt=since)
+        known = set(going_on.values_list("subject_id", flat=True))
+        seen = [one for one in seen if one.subject_id not in known]
+    AccessLogEntry.objects.bulk_create(AccessLogEntry(**one._asdict()) for one in seen)
 
 
 def record_once(user: Any, kind: str, subject_id: str, path: str) -> None:
@@ -71,23 +78,30 @@ def log_api_reads(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpR
 
     def read(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = get_response(request)
-        _record_api_read(request, response)
+        for seen in _looks(request, response):
+            AccessLogEntry.objects.create(**seen._asdict())
         return response
 
     async def read_async(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = await get_response(request)
-        if _subjects(request, response):
-            await in_thread(_record_api_read, request, response)
+        if seen := _looks(request, response):
+            try:
+                await looks.write(seen)
+            except OperationalError as error:
+                # Nobody is shown what nobody can be held to.
+                log.warning("the access log does not take a look", path=request.path, error=str(error.__cause__))
+                return problem(DatabaseUnavailable("the portal's database does not answer"))
         return response
 
     return read_async if iscoroutinefunction(get_response) else read
 
 
-def _record_api_read(request: HttpRequest, response: HttpResponse) -> None:
-    for kind, subject_id in _subjects(request, response):
-        # The API puts the user of the request's token here; a call without one has read nothing of anybody.
-        if request.user.is_authenticated:
-            record(request.user, kind, subject_id, request.get_full_path())
+def _looks(request: HttpRequest, response: HttpResponse) -> list[Look]:
+    subjects = _subjects(request, response)
+    # The API puts the user of the request's token here; a call without one has read nothing of anybody.
+    if not subjects or not request.user.is_authenticated:
+        return []
+    return [look(request.user, kind, subject_id, request.get_full_path()) for kind, subject_id in subjects]
 
 
 def _subjects(request: HttpRequest, response: HttpResponse) -> list[tuple[str, str]]:

@@ -2,19 +2,22 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chronicle.settings")
-http_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
 
 from auditor.backpressure import patient  # noqa: E402
 from auditor.routing import websocket_application  # noqa: E402
+from chronicle.handler import Handler  # noqa: E402
 from chronicle.processes import spare_the_collector  # noqa: E402
+from chronicle.web_connections import bound_waits  # noqa: E402
 from ledger.checks import require_locks  # noqa: E402
 
+bound_waits()
 # What is served could be changed if the locks on history were off: then nothing is served.
 require_locks()
-application = ProtocolTypeRouter({"http": patient(http_application), "websocket": websocket_application})
+application = ProtocolTypeRouter({"http": patient(Handler()), "websocket": websocket_application})
 spare_the_collector()

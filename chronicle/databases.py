@@ -13,6 +13,17 @@ from psycopg.conninfo import conninfo_to_dict
 
 COCKROACHDB_SCHEME = "cockroachdb://"
 _DJANGO_NAMES = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+# How long libpq and the kernel wait for a host that is gone without a word: the first is asked after once it has been
+# silent for IDLE, three times; what was sent and is not acknowledged counts against the last. They stay on this side of
+# the wire (https://www.postgresql.org/docs/current/libpq-connect.html), so every server takes them, and a URL's own
+# word comes first. For a socket of this machine they mean nothing.
+PATIENCE = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
 
 
 def is_cockroachdb(url: str) -> bool:
@@ -34,6 +45,7 @@ def database(url: str, role: str | None = None) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "CONN_MAX_AGE": 60,
     }
+    parameters = {**PATIENCE, **parameters}
     for libpq_name, django_name in _DJANGO_NAMES.items():
         entry[django_name] = str(parameters.pop(libpq_name, "") or "")
     if role and entry["USER"] != role:

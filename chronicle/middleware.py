@@ -12,16 +12,19 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from csp.middleware import CSPMiddleware
+from csp.constants import HEADER, HEADER_REPORT_ONLY
+from csp.middleware import CheckableLazyObject, CSPMiddleware
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils.functional import cached_property
 
 
 class _Inline:
@@ -51,7 +54,22 @@ class Security(_Inline, SecurityMiddleware):
 
 
 class ContentSecurityPolicy(_Inline, CSPMiddleware):
-    pass
+    """django-csp's, which otherwise builds the policy twice for each answer: a tenth of what an empty view costs."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        # What a view has said of its own policy (`_csp_update`, …), and a nonce that a page has used, are django-csp's.
+        if settings.DEBUG or hasattr(request, "_csp_nonce") or any(name.startswith("_csp") for name in vars(response)):
+            return super().process_response(request, response)
+        for name, policy in self._headers:
+            response.headers.setdefault(name, policy)
+        request.csp_nonce = CheckableLazyObject(self._csp_nonce_post_response)  # type: ignore[attr-defined]
+        return response
+
+    @cached_property
+    def _headers(self) -> list[tuple[str, str]]:
+        """The headers of an answer about which nobody has said anything, as django-csp makes them."""
+        plain = super().process_response(HttpRequest(), HttpResponse())
+        return [(name, plain[name]) for name in (HEADER, HEADER_REPORT_ONLY) if name in plain]
 
 
 class Sessions(_Inline, SessionMiddleware):

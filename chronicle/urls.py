@@ -16,6 +16,7 @@ from ledger.api import urls as write_side
 from ledger.api.documentation import DocumentationView, ErrorsView
 from ledger.api.problems import page_for
 from ledger.domain.errors import Malformed
+from ledger.errors import InternalError
 from projections.api import urls as read_side
 
 _api: list[Any] = [*write_side.urlpatterns, *proofs.urlpatterns, *read_side.urlpatterns]
@@ -37,4 +38,4 @@ urlpatterns: list[Any] = [
 handler400 = page_for(Malformed("the request was refused"), defaults.bad_request)
 handler403 = page_for(errors.Forbidden("this is not allowed"), defaults.permission_denied)
 handler404 = page_for(errors.NotFound("there is nothing at this address"), defaults.page_not_found)
-handler500 = page_for(errors.InternalError("the server failed; its log has the cause"), defaults.server_error)
+handler500 = page_for(InternalError("the server failed; its log has the cause"), defaults.server_error)

@@ -13,6 +13,7 @@ __all__ = [
     "Busy",
     "CommitUnknown",
     "IdempotencyKeyReused",
+    "InternalError",
     "JournalGap",
     "LedgerError",
     "Malformed",
@@ -94,3 +95,7 @@ class CommitUnknown(LedgerError):
     code = "commit_unknown"
     status = 503
     retryable = True
+
+
+class InternalError(LedgerError):
+    """A defect; it is in the log."""

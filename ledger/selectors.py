@@ -24,6 +24,7 @@ head_version = history.head_version
 backlog = history.backlog
 now = history.now
 late_events = history.late_events
+_is_asking = False
 
 
 class AccountNotFoundAt(Unknown):
@@ -98,15 +99,37 @@ def balance_at(account_id: str, instant: datetime) -> BalanceAt:
 
     **Raises** AccountNotFound, or AccountNotFoundAt when it was created later.
     """
-    found = history.state_at(account_id, instant)
-    if found.event is not None:
-        event = found.event
-        return BalanceAt(from_state(event.state), event.version, found.is_final, found.head_position)
+    state = history.state_at(account_id, instant)
+    if found := _balance(state):
+        return found
     if history.head_version(account_id):
         at = format_instant(instant)
         detail = f"account {account_id} did not exist at {at}"
-        raise AccountNotFoundAt(detail, account_id=account_id, at=at, final=found.is_final)
+        raise AccountNotFoundAt(detail, account_id=account_id, at=at, final=state.is_final)
     raise AccountNotFound(f"account {account_id} does not exist", account_id=account_id)
+
+
+async def balance_at_in_loop(account_id: str, instant: datetime) -> BalanceAt | None:
+    """Return the same without a thread; None when it takes one: no connection is free, or there is nothing to show.
+
+    One at a time, because a pool's connections are for those who wait for them.
+    """
+    global _is_asking
+    if _is_asking:
+        return None
+    _is_asking = True
+    try:
+        state = await history.state_at_in_loop(account_id, instant)
+    finally:
+        _is_asking = False
+    return None if state is None else _balance(state)
+
+
+def _balance(state: history.StateAt) -> BalanceAt | None:
+    event = state.event
+    if event is None:
+        return None
+    return BalanceAt(from_state(event.state), event.version, state.is_final, state.head_position)
 
 
 def refused(limit: int, after: UUID | None, filters: refusals.Filters) -> RefusalsPage | None:

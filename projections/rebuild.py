@@ -33,6 +33,7 @@ GAP_AT_SWITCH_MAX = 500
 NO_LAG = Percentiles()
 
 Progress = Callable[[int, int], None]  # (position, up to)
+Show = Callable[[Difference], None]
 
 
 class RebuildError(Exception):
@@ -61,56 +62,46 @@ def build(connection: Connection, projection: Projection, progress: Progress) ->
         shadow.drop(connection)
     if not shadow.exists(connection):
         shadow.create(connection)
-    shadow.enter(connection)
-    checkpoint = places.load(connection, projection)
-    checkpoint.blocked = parking.blocked_aggregates(connection, projection)
-    target = _target(connection, projection)
-    while checkpoint.position < target:
-        _catch_up(connection, checkpoint, target, progress)
-        shadow.create_indexes(connection)
-        target = _target(connection, projection)
-    shadow.create_indexes(connection)
-    for table in projection.tables:
-        connection.execute(sql.SQL("ANALYZE {}").format(shadow.table(table)))
-    return checkpoint
+    return _fill(connection, shadow, progress)
 
 
-def switch(connection: Connection, projection: Projection, *, with_differences: bool = False,
+def compare(connection: Connection, projection: Projection) -> list[Difference]:
+    """Return what would change if the built set went live now, and leave it where it is."""
+    shadow = Shadow.building(projection)
+    checkpoint = _entered(connection, shadow)
+    try:
+        with connection.transaction():
+            _come_level(connection, shadow, checkpoint)
+            return differences(connection, shadow)
+    finally:
+        connection.execute("SET search_path TO public")
+
+
+def switch(connection: Connection, projection: Projection, *, show: Show | None = None,
            require_equal: bool = False) -> Switched:  # fmt: skip
     """Make the built set the live one, and keep the live one as the previous.
 
-    Raises: NotEqual, when `require_equal` and a row differs; RebuildError when the tables were never free.
+    `show` gets each table's differences before anything is switched. Raises: NotEqual, when `require_equal` and a row
+    differs; RebuildError when the tables were never free.
     """
-    shadow = Shadow.building(projection)
-    for _ in range(SWITCH_ATTEMPTS_MAX):
-        shadow.enter(connection)
-        checkpoint = places.load(connection, projection)
-        checkpoint.blocked = parking.blocked_aggregates(connection, projection)
-        if checkpoint.version == projection.version:
-            while _target(connection, projection) - checkpoint.position > GAP_AT_SWITCH_MAX:
-                _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
-        try:
-            with connection.transaction():
-                return _switch(connection, shadow, checkpoint, with_differences or require_equal, require_equal)
-        except psycopg.errors.LockNotAvailable:
-            continue  # a long query reads the tables
-        finally:
-            connection.execute("SET search_path TO public")
-    raise RebuildError(f"the tables of {projection.name} were never free for {LOCK_WAIT_S_MAX} s; try again")
+    return _switch_when_free(connection, Shadow.building(projection), show, require_equal)
 
 
 def go_back(connection: Connection, projection: Projection, progress: Progress) -> Switched:
-    """Make the previous set the live one again, caught up if this version of the code can, and keep the other."""
+    """Make the previous set the live one again, caught up if this version of the code can, and keep the other.
+
+    It is the previous set until the switch is through, so whatever comes between, going back can be asked for again.
+    Raises: RebuildError.
+    """
     _claim(connection, projection)
-    previous, building = Shadow.previous(projection), Shadow.building(projection)
+    previous = Shadow.previous(projection)
     if not previous.exists(connection):
         raise RebuildError(f"no previous set of {projection.name} is kept")
-    with connection.transaction():
-        building.drop(connection)
-        previous.rename(connection, building)
-    if _stored_version(connection, building) == projection.version:
-        build(connection, projection, progress)
-    return switch(connection, projection)
+    if _stored_version(connection, previous) == projection.version:
+        if not _may_go_on(connection, previous):
+            raise RebuildError(f"the previous set of {projection.name} was not built on this journal")
+        _fill(connection, previous, progress)
+    return _switch_when_free(connection, previous, None, require_equal=False)
 
 
 def drop_previous(connection: Connection, projection: Projection) -> bool:
@@ -150,6 +141,28 @@ def _target(connection: Connection, projection: Projection) -> int:
     return int(live[0]) if is_moving and live else source.head_position()
 
 
+def _fill(connection: Connection, shadow: Shadow, progress: Progress) -> Checkpoint:
+    """Build a set on from where it is, to where the live one stands."""
+    projection = shadow.projection
+    checkpoint = _entered(connection, shadow)
+    target = _target(connection, projection)
+    while checkpoint.position < target:
+        _catch_up(connection, checkpoint, target, progress)
+        shadow.create_indexes(connection)
+        target = _target(connection, projection)
+    shadow.create_indexes(connection)
+    for table in projection.tables:
+        connection.execute(sql.SQL("ANALYZE {}").format(shadow.table(table)))
+    return checkpoint
+
+
+def _entered(connection: Connection, shadow: Shadow) -> Checkpoint:
+    shadow.enter(connection)
+    checkpoint = places.load(connection, shadow.projection)
+    checkpoint.blocked = parking.blocked_aggregates(connection, shadow.projection)
+    return checkpoint
+
+
 def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progress: Progress) -> None:
     intake = Intake(checkpoint.position, checkpoint.running_hash)
     batches = source.batches(intake, up_to, BATCH_MAX)
@@ -158,16 +171,47 @@ def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progre
         progress(checkpoint.position, up_to)
 
 
-def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, with_differences: bool,
-            require_equal: bool) -> Switched:  # fmt: skip
+def _come_level(connection: Connection, shadow: Shadow, checkpoint: Checkpoint) -> None:
+    """Within a transaction: hold the live checkpoint where it is, and bring the set there, if this code may."""
     projection = shadow.projection
-    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
     connection.execute("SELECT 1 FROM public.checkpoints WHERE projection = %s FOR UPDATE", (projection.name,))
     if checkpoint.version == projection.version:
         _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
-    found = differences(connection, shadow) if with_differences else []
+
+
+def _switch_when_free(connection: Connection, shadow: Shadow, show: Show | None, require_equal: bool) -> Switched:
+    projection = shadow.projection
+    for _ in range(SWITCH_ATTEMPTS_MAX):
+        checkpoint = _entered(connection, shadow)
+        if checkpoint.version == projection.version:
+            while _target(connection, projection) - checkpoint.position > GAP_AT_SWITCH_MAX:
+                _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
+        try:
+            with connection.transaction():
+                return _switch(connection, shadow, checkpoint, show, require_equal)
+        except psycopg.errors.LockNotAvailable:
+            continue  # a long query reads the tables
+        finally:
+            connection.execute("SET search_path TO public")
+    raise RebuildError(f"the tables of {projection.name} were never free for {LOCK_WAIT_S_MAX} s; try again")
+
+
+def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, show: Show | None,
+            require_equal: bool) -> Switched:  # fmt: skip
+    projection = shadow.projection
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
+    _come_level(connection, shadow, checkpoint)
+    found = differences(connection, shadow) if show or require_equal else []
     if require_equal and any(found):
         raise NotEqual("; ".join(str(difference) for difference in found if difference))
+    for difference in found:
+        if show:
+            show(difference)
+    if shadow == Shadow.previous(projection):
+        building = Shadow.building(projection)
+        building.drop(connection)
+        shadow.rename(connection, building)
+        shadow = building
     previous, live = Shadow.previous(projection), Shadow(projection, LIVE)
     previous.drop(connection)
     connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(previous.schema)))

@@ -9,9 +9,9 @@ and is in the read model; `effective_at` alone never is, because a later command
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +19,7 @@ from django.db import connections
 
 from ledger.store.history import backlog
 from projections import source
-from projections.models import ParkedEvent
-from projections.selectors import ALIAS, checkpoint_position, snapshot
+from projections.selectors import ALIAS, checkpoint_position, is_whole, snapshot
 
 PROJECTION = "postings"
 # One statement serves every cut. A bound that is not given is a condition that a planner leaves out, where comparing
@@ -196,21 +195,6 @@ def _total(currency: str, sums: Sequence[Any]) -> Total:
     return Total(currency, int(accounts_minor), int(external_minor), postings, accounts)
 
 
-def changes(before: Books, after: Books) -> list[Change]:
-    """Return the accounts whose balances differ between two cuts, in the order of their ids."""
-    old, new = _by_account(before.balances), _by_account(after.balances)
-    return [
-        Change(account_id, currency, old.get((account_id, currency), 0), new.get((account_id, currency), 0))
-        for account_id, currency in sorted(old.keys() | new.keys())
-        if old.get((account_id, currency), 0) != new.get((account_id, currency), 0)
-    ]
-
-
-def at(cut: Cut, recorded_at: datetime) -> Cut:
-    """Return the same cut as it was known at another instant."""
-    return replace(cut, recorded_at=recorded_at)
-
-
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """A cut against what the read model has applied."""
@@ -239,7 +223,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
     ends = [_last_of_a_command(cut.position) for cut in cuts]
     with snapshot("postings"), connections[ALIAS].cursor() as cursor:
         reached = checkpoint_position(PROJECTION)
-        is_whole = not ParkedEvent.objects.filter(projection=PROJECTION).exists()
+        has_all = is_whole(PROJECTION)
         standings = []
         for cut, end in zip(cuts, ends, strict=True):
             has_position = cut.position is not None and cut.position <= reached
@@ -247,7 +231,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
                 cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
             )
             at_position = reached if end is None else min(end, reached)
-            standings.append(_Standing(cut, reached, at_position, is_whole and (has_position or has_instant)))
+            standings.append(_Standing(cut, reached, at_position, has_all and (has_position or has_instant)))
         yield standings, cursor
 
 
@@ -257,7 +241,3 @@ def _last_of_a_command(position: int | None) -> int | None:
     if sequenced is None or sequenced.command_index + 1 == sequenced.command_size:
         return position
     return sequenced.position - sequenced.command_index - 1
-
-
-def _by_account(balances: Iterable[Balance]) -> dict[tuple[str, str], int]:
-    return {(balance.account_id, balance.currency): balance.balance_minor for balance in balances}

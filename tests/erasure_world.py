@@ -98,6 +98,14 @@ def found_in(url: str, words: tuple[str, ...]) -> dict[str, list[str]]:
     return found
 
 
+def in_statistics(url: str, word: str) -> set[str]:
+    """Return the tables of which PostgreSQL keeps a value with a word in it, to plan with."""
+    with psycopg.connect(libpq(url)) as connection:
+        samples = "concat(most_common_vals::text, histogram_bounds::text)"
+        found = connection.execute(f"SELECT tablename FROM pg_stats WHERE {samples} LIKE %s", (f"%{word}%",))  # type: ignore[arg-type]
+        return {table for (table,) in found}
+
+
 def in_event_store(words: tuple[str, ...]) -> dict[str, list[str]]:
     return found_in(settings.EVENT_STORE_OWNER_URL, words)
 

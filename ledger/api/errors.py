@@ -138,7 +138,3 @@ class DatabaseUnavailable(LedgerError):
     code = "database_unavailable"
     status = 503
     retryable = True
-
-
-class InternalError(LedgerError):
-    """A defect; it is in the log."""

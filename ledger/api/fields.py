@@ -30,7 +30,7 @@ _ACCOUNT_ID = re.compile(ACCOUNT_ID, re.ASCII)
 _RESERVED = (".", "..")
 # Control characters (Cc), surrogates, and the overrides that make a text read otherwise than it is (UTR 36).
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 _FRACTION_DIGITS_MAX = 6
 ID_MAX = 64
 

@@ -1,7 +1,8 @@
 """Proofs over HTTP: one event under a tree head, and one head after another.
 
 An inclusion proof comes as JSON, or with `?form=tlog-proof` as a C2SP tlog-proof file. Both carry the signed
-head, so each stands on its own.
+head, so each stands on its own. That format knows inclusion only: a consistency proof comes as JSON, or with
+`?form=add-checkpoint` as the text in which C2SP has one log tell a witness (ADR 17).
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ledger.api import parameters
 from ledger.api.base import POSITION_HEADER
+from ledger.api.log import TEXT
 from ledger.api.schema import query, read
 from ledger.errors import Malformed
 from ledger.store import journal, proofs
 from ledger.store.connection import connection
 from ledger.store.recorded import canonical_bytes
 
-TLOG_PROOF = "tlog-proof"
+TLOG_PROOF, ADD_CHECKPOINT = "tlog-proof", "add-checkpoint"
 SIZE, SIZE_MAX = re.compile(r"[0-9]{1,19}"), 2**63 - 1
 _PARAMETERS = [
     query("tree_size", int, "prove it under the head of this size; under the last one when absent"),
@@ -47,9 +50,7 @@ class EventProof(APIView):
         with connection() as conn:
             proof = proofs.prove_inclusion(conn, proofs.position_of(conn, event_id), tree_size)
         if request.query_params.get("form") == TLOG_PROOF:
-            response = HttpResponse(proof.to_tlog_proof(), content_type="text/plain; charset=utf-8")
-            response["Content-Disposition"] = f'attachment; filename="{event_id}.tlog-proof"'
-            return _for_position(response, proof.head.tree_size)
+            return _for_position(_file(proof.to_tlog_proof(), f"{event_id}.tlog-proof"), proof.head.tree_size)
         (sequenced,) = journal.read(proof.position - 1, 1)
         # The exact text that is hashed, so that checking it needs no canonical JSON of one's own.
         response = JsonResponse({**proof.to_json(), "entry": canonical_bytes(sequenced.event).decode()})
@@ -57,7 +58,7 @@ class EventProof(APIView):
 
 
 class Consistency(APIView):
-    """GET consistency?first=&second=: that the tree of one size continues the smaller one; `second` may be left out."""
+    """GET consistency?first=&second=&form=: that the tree of one size, or the last one, continues a smaller one."""
 
     permission_classes = (AllowAny,)
 
@@ -66,9 +67,19 @@ class Consistency(APIView):
         first, second = _size(request, "first"), _size(request, "second")
         if first is None:
             raise InvalidTreeSize("`first` says from which tree size", field="first")
+        form = parameters.choice(request, "form", (ADD_CHECKPOINT,))
         with connection() as conn:
             proof = proofs.prove_consistency(conn, first, second)
-        return JsonResponse(proof.to_json())
+        if form is None:
+            return JsonResponse(proof.to_json())
+        name = f"consistency-{proof.first.tree_size}-{proof.second.tree_size}.txt"
+        return _file(proof.to_add_checkpoint(), name)
+
+
+def _file(text: str, name: str) -> HttpResponse:
+    response = HttpResponse(text, content_type=TEXT)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _for_position(response: HttpResponse, tree_size: int) -> HttpResponse:

@@ -19,6 +19,7 @@ from rest_framework import exceptions
 
 from ledger.api import errors
 from ledger.domain.errors import LedgerError, Malformed
+from ledger.errors import InternalError
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -82,7 +83,7 @@ def handle(exception: Exception, context: dict[str, Any]) -> HttpResponse:
     """Django REST Framework's EXCEPTION_HANDLER: nothing leaves it unanswered."""
     error = error_of(exception)
     path = getattr(context.get("request"), "path", None)
-    if isinstance(error, errors.InternalError):
+    if isinstance(error, InternalError):
         log.error("a request failed", path=path, exc_info=exception)
     elif isinstance(error, errors.DatabaseUnavailable):
         log.warning("a database does not answer", path=path, error=str(exception))
@@ -100,7 +101,7 @@ def error_of(exception: Exception) -> LedgerError:
     for drf_class, our_class in _BY_DRF_CLASS.items():
         if isinstance(exception, drf_class):
             return our_class(_sentence(exception, our_class))
-    return errors.InternalError("the server failed; nothing is known about the cause here, its log has it")
+    return InternalError("the server failed; nothing is known about the cause here, its log has it")
 
 
 def _sentence(exception: Exception, our_class: type[LedgerError]) -> str:

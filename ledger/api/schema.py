@@ -194,7 +194,9 @@ class BalanceAtAnswer(s.Serializer[Any]):
     at = s.DateTimeField()
     version = s.IntegerField()
     final = s.BooleanField(help_text="no later answer for this instant will differ")
-    proof = s.DictField(required=False, help_text="with proof=1: checkpoint, packed entries, paths, next or statement")
+    proof = s.DictField(
+        required=False, help_text="with proof=1: checkpoint, indices, packed entries and paths, or a statement"
+    )
 
 
 class Currency(s.Serializer[Any]):

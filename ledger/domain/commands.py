@@ -14,6 +14,7 @@ from ledger.domain.events import LOG_KEYS, REVERSAL, TRANSFER
 from ledger.domain.original import Original
 
 LEGS_MAX = 100  # of one side of a multi-transfer; more is a batch
+EVENTS_MAX = 2 * LEGS_MAX + 1  # of one command: the reversal of a multi-transfer, and what counts it
 # The fields, of commands and so of events, that hold what a person wrote. They are sealed before a command is decided
 # (ledger.subjects) and can be erased; whatever else a command holds is on record for ever.
 FREE_TEXT = ("owner_name", "description", "reason")

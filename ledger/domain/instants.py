@@ -22,4 +22,7 @@ def parse_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant needs an offset, such as Z or +02:00")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # in the first or the last hours of the calendar
+        raise ValueError("an instant lies within the years 1 to 9999, in UTC") from error

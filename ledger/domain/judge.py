@@ -47,10 +47,16 @@ class Fact:
 
 Facts = Sequence[Fact]
 FindOriginal = Callable[[str], Original | None]
+# (account, the currency to assume where it cannot be known) → the one that it was opened in; None when it was not.
+FindCurrency = Callable[[str, str], str | None]
 
 
 def _none(command_id: str) -> None:
     return None
+
+
+def _assumed(account_id: str, currency: str) -> str:
+    return currency
 
 
 def _create(facts: Facts, state: States) -> c.Command:
@@ -95,15 +101,17 @@ def _fail_transfer(facts: Facts, state: States) -> c.Command:
     return c.FailTransfer(event.transfer_id, facts[0].id, event.code, event.reason)
 
 
-def _stand_in(command: c.StartTransfer, state: States) -> States:
-    """Return the state with a target that would take anything: what it was like is not among the events.
+def _stand_in(command: c.StartTransfer, state: States, find_currency: FindCurrency) -> States:
+    """Return the state with a target that would take anything in the currency that it was opened in.
 
-    Why: starting a transfer does not touch its target; whether the target takes it, the settlement decides.
+    **Why** starting a transfer does not touch its target, which may be frozen or closed at the same moment; whether
+    it takes the money, the settlement decides. That it was opened, and in which currency, is so for ever.
     """
-    source = state[command.from_account_id]
-    if not isinstance(source, Account) or command.to_account_id == command.from_account_id:
+    source, target_id = state[command.from_account_id], command.to_account_id
+    if not isinstance(source, Account) or target_id == command.from_account_id:
         return state
-    return {**state, command.to_account_id: Account("", source.currency, source.opened_at)}
+    currency = find_currency(target_id, source.currency)
+    return {**state, target_id: None if currency is None else Account("", currency, source.opened_at)}
 
 
 _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
@@ -131,11 +139,13 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
 
 
 def judge(command_type: str, events: Sequence[Recorded], state: States, command_id: str,
-          effective_at: str, recorded_at: str, find_original: FindOriginal = _none) -> str | None:  # fmt: skip
+          effective_at: str, recorded_at: str, find_original: FindOriginal = _none,
+          find_currency: FindCurrency = _assumed) -> str | None:  # fmt: skip
     """Return why the rules would not have led to these events, or None when they would have.
 
     `events`: all of one command, in order. `state`: of every aggregate among them, before it.
-    `find_original`: gives the command that a reversal is about, by its id.
+    `find_original`: gives the command that a reversal is about, by its id. `find_currency`: gives what an account
+    that the events do not touch was opened in before them, None when it was not.
     """
     try:
         facts = [Fact(e.aggregate_id, from_data(e.event_type, e.data, e.schema_version)) for e in events]
@@ -143,7 +153,7 @@ def judge(command_type: str, events: Sequence[Recorded], state: States, command_
         if isinstance(command, c.Reverse):
             command = replace(command, original=find_original(str(command.command_id)))
         if isinstance(command, c.StartTransfer):
-            state = _stand_in(command, state)
+            state = _stand_in(command, state, find_currency)
         context = Context(command_id, parse_instant(effective_at), parse_instant(recorded_at))
         decided = decide(command, {id_: state[id_] for id_ in command.aggregate_ids}, context)
     except LedgerError as error:

@@ -11,31 +11,46 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.domain.aggregates import BY_TYPE, State
-from ledger.domain.events import REVERSAL, from_data
-from ledger.domain.judge import Recorded, at_odds, judge
+from ledger.domain.events import REVERSAL, AccountCreated, from_data
+from ledger.domain.judge import FindCurrency, Recorded, at_odds, judge
 from ledger.domain.original import Original, original_of
 
 Json = dict[str, Any]
 Key = tuple[str, int]
+CREATED = AccountCreated.__name__
 
 
 class Illegal(Exception):
     """The rules do not lead to an event; the sentence says which."""
 
 
-def try_events(events: Sequence[Json]) -> tuple[int, int]:
-    """Return how many states were replayed and how many commands decided again. Raises: Illegal."""
-    before = _replayed({_key(event): event for event in events})
+def try_events(events: Sequence[Json]) -> tuple[int, int, int]:
+    """Return how many states were replayed, how many commands decided again, and of how many the target is not here.
+
+    A transfer in steps touches its target only when it is settled, so the target may well have nothing among the
+    events: whether it was ever opened, only the whole log says. Raises: Illegal.
+    """
+    by_key = {_key(event): event for event in events}
+    before = _replayed(by_key)
     commands = _whole_commands(events)
-    tried = 0
+    tried, unseen = 0, set[str]()
+
+    def find_currency(account_id: str, assumed: str) -> str | None:
+        created = by_key.get((account_id, 1))
+        if created is None:
+            unseen.add(command_id)
+            return assumed
+        is_before = created["recorded_at"] < parts[0]["recorded_at"]
+        return created["data"]["currency"] if created["event_type"] == CREATED and is_before else None
+
     for command_id, parts in commands.items():
         is_followed = all(_key(part) in before for part in parts)
         if not is_followed or not _reversed_by(parts) <= commands.keys():
             continue  # what it follows or takes back is not here
-        if reason := _judged(command_id, parts, before, commands):
+        if reason := _judged(command_id, parts, before, commands, find_currency):
             raise Illegal(f"command {command_id} would have been refused: {reason}")
         tried += 1
-    return len(before), tried
+    return len(before), tried, len(unseen)
 
 
 def _whole_commands(events: Sequence[Json]) -> dict[str, list[Json]]:
@@ -68,7 +83,7 @@ def _replayed(by_key: dict[Key, Json]) -> dict[Key, State | None]:
 
 
 def _judged(command_id: str, parts: list[Json], before: dict[Key, State | None],
-            commands: dict[str, list[Json]]) -> str | None:  # fmt: skip
+            commands: dict[str, list[Json]], find_currency: FindCurrency) -> str | None:  # fmt: skip
     def find_original(id_: str) -> Original:
         stored = ("event_id", "aggregate_id", "event_type", "data", "schema_version")
         return original_of(id_, ([event[name] for name in stored] for event in commands[id_]))
@@ -81,7 +96,9 @@ def _judged(command_id: str, parts: list[Json], before: dict[Key, State | None],
     recorded = [Recorded(e["aggregate_id"], e["event_type"], e["schema_version"], e["data"]) for e in parts]
     first = parts[0]
     instants = (first["effective_at"], first["recorded_at"])
-    return judge(first["metadata"]["command_type"], recorded, states, command_id, *instants, find_original)
+    return judge(
+        first["metadata"]["command_type"], recorded, states, command_id, *instants, find_original, find_currency
+    )
 
 
 def _key(event: Json) -> Key:

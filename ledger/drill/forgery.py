@@ -55,6 +55,10 @@ def go_past_triggers(conn: psycopg.Connection[Any]) -> None:
     conn.autocommit = was_autocommit
 
 
+class NothingToAttack(Exception):
+    """The history has nothing that the attack could be made on."""
+
+
 class Forgery:
     """Tampers through connections of the owner's that go past the triggers."""
 
@@ -72,18 +76,18 @@ class Forgery:
         with self._connect() as conn:
             return conn.execute(statement, parameters).rowcount
 
-    def one(self, query: str) -> tuple[Any, ...]:
-        """Return the one row of a query."""
+    def one(self, query: str, *parameters: Any) -> tuple[Any, ...]:
+        """Return the one row of a query. Raises: NothingToAttack."""
         with self._connect() as conn:
-            row = conn.execute(query).fetchone()
-        assert row is not None, "the history is long enough to be attacked"
+            row = conn.execute(query, parameters).fetchone()
+        if row is None:
+            raise NothingToAttack("there is no deposit to attack, or none that is the last event of its account")
         return row
 
     def command_end(self, position: int) -> int:
         """Return the last position of a command, at this one or before."""
         query = "SELECT max(position) FROM journal WHERE position <= %s AND command_index + 1 = command_size"
-        with self._connect() as conn:
-            return int(conn.execute(query, (position,)).fetchone()[0])  # type: ignore[index]
+        return int(self.one(query, position)[0])
 
     def rehash_from(self, account_id: str, version: int) -> None:
         """Make an altered event's hash right, and every hash that follows from it up to the journal's end."""
@@ -116,23 +120,28 @@ class Forgery:
                 full = size >> (TILE_HEIGHT * (level + 1))
                 conn.execute("DELETE FROM tiles WHERE level = %s AND tile_index >= %s", (level, full))
 
-    def resign(self, signer: Signer) -> None:
-        """Build the tree anew over what the journal now holds, and sign the same sizes again."""
+    def resign(self, signer: Signer, altered: int = 1, signs_from: int = 0) -> None:
+        """Build the tree anew over what the journal now holds, and sign again the sizes that reach an altered position.
+
+        `signs_from`: the smallest tree that the key signs. Smaller ones were another key's, which is gone: their heads
+        are taken away, because a head that is missing between two others leaves no trace.
+        """
         with self._connect() as conn:
             leaves = [row[0] for row in conn.execute("SELECT event_hash FROM journal ORDER BY position")]
-            sizes = [row[0] for row in conn.execute("SELECT tree_size FROM tree_heads ORDER BY tree_size")]
+            reach = "FROM tree_heads WHERE tree_size >= %s"
+            sizes = [row[0] for row in conn.execute(f"SELECT tree_size {reach} ORDER BY tree_size", (altered,))]
             conn.execute("DELETE FROM tiles")
-            conn.execute("DELETE FROM tree_heads")
+            conn.execute(f"DELETE {reach}", (altered,))
             frontier = Frontier()
-            for size in [s for s in sizes if s <= len(leaves)] or [len(leaves)]:
+            for size in [s for s in sizes if signs_from <= s <= len(leaves)] or [len(leaves)]:
                 for tile in frontier.append(leaves[frontier.size : size]):
                     columns = [[tile.level], [tile.index], [tile.hashes], [tile.root]]
                     conn.execute(sql.INSERT_TILES, columns)
                 note = signer.sign(TreeHead(signer.name, size, frontier.root()).text)
                 conn.execute(sql.INSERT_TREE_HEAD, (size, note))
 
-    def slip_in_deposit(self, account_id: str, amount_minor: int) -> None:
-        """Insert an event with a right hash and a right link that no command led to."""
+    def slip_in_deposit(self, account_id: str, amount_minor: int) -> int:
+        """Insert an event with a right hash and a right link that no command led to; return its version."""
         with self._connect() as conn:
             last = [RecordedEvent(*row) for row in conn.execute(_OF_ACCOUNT, (account_id,))][-1]
             command_id = uuid4()
@@ -153,3 +162,4 @@ class Forgery:
             )  # fmt: skip
             columns = [[orjson.dumps(v).decode() if isinstance(v, dict) else v] for v in forged]
             conn.execute(sql.INSERT_EVENTS, columns)
+            return forged.version

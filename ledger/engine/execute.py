@@ -2,7 +2,7 @@
 
 All or nothing is one transaction. Commands that are independent are carried out in parts, one transaction each: so a
 long list holds no lock for long, and none of it fails for being long. What a part has done is done; when one cannot be
-written, its commands and those after it are told so one by one, and may be sent again.
+written, or meets a defect of ours, its commands and those after it are told so one by one, and may be sent again.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from ledger.engine.submission import Outcome, Rejected, Submission
 from ledger.engine.transaction import execute_in_one_transaction
-from ledger.errors import Busy, StoreUnavailable, TooLate
+from ledger.errors import Busy, InternalError, StoreUnavailable, TooLate
+
+log = structlog.get_logger()
 
 # This many commands are some 20 MB of parameters and a second of work; more belongs in two calls.
 COMMANDS_MAX = 10_000
@@ -36,7 +40,8 @@ def execute(
     outcomes, nothing written. `may_be_written`: an earlier call with these very submissions ended without an answer,
     so what it may have committed is looked up first. `on_commit` is called after each transaction that wrote something.
     Raises: Busy or StoreUnavailable, when nothing is known to be written and retrying is safe under the same
-    command ids or idempotency keys. When something was, they are the outcomes of the commands that were not.
+    command ids or idempotency keys. When something was, they are the outcomes of the commands that were not; so is
+    InternalError, in place of a defect that would leave the caller without an answer for what was written.
     """
     assert 0 < len(submissions) <= COMMANDS_MAX, f"1 to {COMMANDS_MAX} commands a call"
     if atomic or dry_run:
@@ -64,4 +69,18 @@ def _execute_in_parts(
                 return [*outcomes, *[Rejected(error)] * len(rest)]
             else:
                 raise
+        except Exception as defect:
+            if not outcomes:
+                raise
+            log.error("a part of a call failed", commands=len(part), written=len(outcomes), exc_info=defect)
+            return [*outcomes, *[Rejected(_internal_error(defect))] * len(rest)]
     return outcomes
+
+
+def _internal_error(defect: Exception) -> InternalError:
+    error = InternalError(
+        "the server failed at this command or one before it, and its log has the cause; "
+        "repeat it with the same idempotency key to learn what became of it"
+    )
+    error.__cause__ = defect
+    return error

@@ -12,11 +12,12 @@ from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ledger.domain.commands import LEFT_OUT_IF_NONE, Command, type_of
 from ledger.domain.errors import LedgerError
 from ledger.domain.instants import format_instant
+from ledger.engine.ids import new_id
 from ledger.store.hashing import canonical_json
 from ledger.store.recorded import RecordedEvent
 
@@ -27,7 +28,7 @@ class Submission:
 
     command: Command
     actor: str
-    command_id: UUID = field(default_factory=uuid4)
+    command_id: UUID = field(default_factory=new_id)
     idempotency_key: str | None = None
     expected_version: int | None = None
     effective_at: datetime | None = None

@@ -4,28 +4,32 @@ The next event is what makes the balance hold up to the instant asked for. When 
 that is a statement, signed with the log's key: no Merkle tree proves absence, but a false statement can be
 held against whoever signed it.
 
-An event carries its account's state, open holds and all, and the next one repeats nearly all of it. So the entries
-travel together, packed, and an answer stays below 8 KB with as many open holds as there may be (docs/proofs.md).
+An event carries its account's state, open holds and all, and the next one repeats nearly all of it. So all of it
+travels packed, and an answer stays below 8 KB with as many open holds as there may be (docs/proofs.md).
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import lzma
-from collections.abc import Sequence
+import re
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from ledger.errors import NotYet
-from ledger.evidence.parts import event_part, short_succession
+from ledger.evidence.verify_evidence import PACKING, YEAR_ONE, spelled
 from ledger.store import succession, tree_heads
 from ledger.store.connection import connection, translated
 from ledger.store.proofs import Prover
-from ledger.store.recorded import RecordedEvent
+from ledger.store.recorded import RecordedEvent, canonical_bytes
 from ledger.store.sql import EVENT_COLUMNS
 
-# Of the ways in the standard library the one that packs ids of holds best: 15 % less than zlib. The dictionary holds
-# three entries of any length, and text has no use for the position bits.
-_FILTERS = [{"id": lzma.FILTER_LZMA1, "preset": 9, "dict_size": 1 << 18, "lc": 0, "lp": 0, "pb": 0}]
+# A hash, an id, an instant: what has half as many bytes as letters, or fewer.
+_LONG = re.compile(
+    rb"([0-9a-f]{64})|([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
+)
 _EVENT_AND_NEXT = f"""
 SELECT j.position, {EVENT_COLUMNS} FROM journal AS j
 JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
@@ -47,23 +51,37 @@ def prove_balance(account_id: str, version: int) -> dict[str, Any]:
         if not events or events[0][1].version != version:
             raise NotYet(f"version {version} of {account_id} is not under a signed head yet")
         prover = Prover(conn, head)
-        parts = [event_part(prover, *positioned) for positioned in events]
-        changes = succession.changes(conn)
-        keys = short_succession(conn, changes, head)
-    event, *later = parts
-    proof = {"checkpoint": head.note, "event": event, "next": later[0] if later else None,
-             "balance_minor": events[0][1].state["balance_minor"]}  # fmt: skip
-    if keys:  # for whoever knows the log by an earlier key, and to show that the right one signed
-        proof["succession"] = keys
-        parts += keys["changes"]
-    if not later:
+        paths = [prover.prove(position).path for position, _ in events]
+        changes = [change for change in succession.changes(conn) if change.position <= head.tree_size]
+    indices = [{"index": position - 1} for position, _ in events]
+    lines = [text for (_, event), path in zip(events, paths, strict=True)
+             for text in (canonical_bytes(event), " ".join(node.hex() for node in path).encode())]  # fmt: skip
+    if changes:  # for whoever knows the log by an earlier key
+        lines.append(json.dumps([change.note for change in changes], ensure_ascii=False).encode())
+    proof = {"checkpoint": head.note, "event": indices[0], "next": indices[1] if indices[1:] else None,
+             "balance_minor": events[0][1].state["balance_minor"], "packed": packed(b"\n".join(lines))}  # fmt: skip
+    if not indices[1:]:
         signer = succession.signer_at(changes, head.tree_size)
         text = f"{signer.name} statement\n{account_id} has no version {version + 1} at tree size {head.tree_size}\n"
         proof["statement"] = signer.sign(text)
-    return {**proof, "entries": _packed([part.pop("entry") for part in parts])}
+    return proof
 
 
-def _packed(entries: Sequence[str]) -> str:
-    """Return entries, a line each, as base64 of LZMA: canonical JSON has no line break in it."""
-    lines = "\n".join(entries).encode()
-    return base64.b64encode(lzma.compress(lines, format=lzma.FORMAT_ALONE, filters=_FILTERS)).decode()
+def packed(text: bytes) -> str:
+    """Return a text of UTF-8 as base85 of what `verify_evidence.unpack` makes the same text of."""
+    short = _LONG.sub(_shortened, text)
+    return base64.b85encode(lzma.compress(short, format=lzma.FORMAT_RAW, filters=PACKING)).decode()
+
+
+def _shortened(match: re.Match[bytes]) -> bytes:
+    digest, id_, instant = match.groups()
+    if digest is not None:
+        return b"\xfd" + bytes.fromhex(digest.decode())
+    if id_ is not None:
+        return b"\xfe" + UUID(id_.decode()).bytes
+    try:
+        microseconds = (datetime.fromisoformat(instant.decode()) - YEAR_ONE) // timedelta(microseconds=1)
+    except ValueError:  # it only looks like one, in a text of somebody's
+        return match[0]
+    short = microseconds.to_bytes(8, "big")
+    return b"\xff" + short if spelled(None, None, short) == match[0] else match[0]

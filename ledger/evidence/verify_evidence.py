@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks evidence of a Chronicle Ledger with nothing but this file: a bundle, a proven balance, a certificate.
+"""Checks evidence of a Chronicle Ledger with nothing but this file: bundles, balances, certificates, consistency.
 
     python verify_evidence.py BUNDLE.zip --key KEY      (KEY: the log's verifier key, or a file that holds it)
     python verify_evidence.py BALANCE.json --key KEY      (what balance-at answered with proof=1)
     python verify_evidence.py ERASURE.certificate --key KEY
+    python verify_evidence.py CONSISTENCY.txt --head KEPT --key KEY      (what /log/consistency said of a head you kept)
 
 Needs Python 3.11 and the package `cryptography`; no network, no database, no Django. Take the key from
 where you got it when you first met the log, not from the bundle: without --key the bundle's own key is used,
@@ -11,7 +12,8 @@ and then a bundle that was forged as a whole passes. With --rules the rules of t
 bundle as Python, decide every command again; leave it out if you do not want to run them.
 
 Formats: RFC 8785 (canonical JSON), RFC 9162 section 2 (Merkle tree), c2sp.org/signed-note,
-c2sp.org/tlog-checkpoint, c2sp.org/tlog-proof. Exit code: 0 everything holds, 1 something does not, 2 usage.
+c2sp.org/tlog-checkpoint, c2sp.org/tlog-proof, c2sp.org/tlog-witness (the request to add-checkpoint, as the proof
+that one head continues another). Exit code: 0 everything holds, 1 something does not, 2 usage.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ import re
 import sys
 import zipfile
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -36,14 +40,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 MANIFEST, CHECKPOINT, KEY, SUCCESSION = "MANIFEST", "checkpoint", "key", "succession.json"
 NO_HASH = bytes(32)
 INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-ENTRIES_BYTES_MAX = 1 << 18  # an event, the next one and a change of keys: an entry has at most 65,535
+# A proven balance travels packed: LZMA without a header, and in it what has few bytes and many letters as its bytes
+# after one that no UTF-8 has: hashes, ids, microseconds since the year 1. Two entries have at most 131,070 bytes.
+PACKED_BYTES_MAX = 1 << 18
+PACKING: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA1, "dict_size": PACKED_BYTES_MAX, "lc": 3, "lp": 0, "pb": 0}]
+YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
+SHORT = re.compile(rb"\xfd(.{32})|\xfe(.{16})|\xff(.{8})", re.DOTALL)
+# What a proven balance says that nothing proves, and that is not relied upon: the question, and the answer's own word.
+NOT_PROVEN = ("at", "final")
 # ISO 4217: the decimals of currencies that have not two. Those of a ledger's own currency only its reader can tell.
 DECIMALS = {code: number for number, codes in (
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (3, "BHD IQD JOD KWD LYD OMR TND"), (4, "CLF UYW")) for code in codes.split()}  # fmt: skip
 # What reading altered evidence raises, beyond Broken.
-UNREADABLE = (EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError, zipfile.BadZipFile,
-              lzma.LZMAError)  # fmt: skip
+UNREADABLE = (EOFError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError,
+              zipfile.BadZipFile, lzma.LZMAError)  # fmt: skip
 
 
 class Broken(Exception):
@@ -99,7 +110,7 @@ class Keys:
 
     def __init__(self, vkey: str, succession: dict[str, Any] | None) -> None:
         believed = LogKey(vkey)
-        self.name, self._keys, self._believed = believed.name, {believed.vkey: believed}, believed
+        self.name, self._keys, self._only = believed.name, {believed.vkey: believed}, believed
         self.changes = [(change["index"] + 1, change, read_event(change["entry"].encode()))
                          for change in (succession or {"changes": []})["changes"]]  # fmt: skip
         if not self.changes:
@@ -118,6 +129,15 @@ class Keys:
             self.link(pair, note)
         require(believed.vkey in order, "the changes of keys lead to no key that is believed")
 
+    def follow(self, notes: list[str]) -> None:
+        """Let the key at the end of a chain of notes be the one that signs; the one that is believed is in it too."""
+        links = [tuple(note.partition("\n\n")[0].split("\n")[1:3]) for note in notes]
+        require(all(one[1] == other[0] for one, other in pairwise(links)), "the changes of keys differ")
+        require(any(self._only.vkey in link for link in links), "the changes of keys lead to no key that is believed")
+        for (old, new), note in zip(links, notes, strict=True):
+            self.link((old, new), note)
+        self._only = self._keys[links[-1][1]]
+
     def link(self, vkeys: tuple[str, str], note: str) -> None:
         """Check the note in which two keys say that one follows the other."""
         pair = [LogKey(vkey) for vkey in vkeys]
@@ -130,7 +150,7 @@ class Keys:
     def at(self, size: int) -> LogKey:
         """Return the one key whose signature counts on a head of a size."""
         if not self.changes:
-            return self._believed
+            return self._only
         before = [event["data"]["new_key"] for position, _, event in self.changes if position <= size]
         first = self.changes[0][2]
         require(bool(before) or first["version"] == 1, f"which key signs a head of size {size} is not in the evidence")
@@ -170,15 +190,16 @@ def root_of(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
 
 
 class Head:
-    """A checkpoint: origin, size, root; checked to be signed by the key of its size."""
+    """A checkpoint: origin, size, root; checked to be signed by the key of its size, or else vouched for."""
 
-    def __init__(self, note: str, keys: Keys) -> None:
+    def __init__(self, note: str, keys: Keys, is_vouched_for: bool = False) -> None:
         self.note = note
         origin, size, root = note.partition("\n\n")[0].split("\n")[:3]
         require(origin == keys.name, f"the checkpoint is of the log {origin}")
         self.size, self.root = int(size), decode(root)
         require(size == str(self.size), "the size of a checkpoint is not spelled canonically")
-        keys.open(note, self.size)
+        if not is_vouched_for:
+            keys.open(note, self.size)
 
 
 def check_growth(first: Head, second: Head, path: list[bytes]) -> None:
@@ -253,8 +274,8 @@ def check_chains(events: list[dict[str, Any]]) -> int:
     return links
 
 
-def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int]:
-    """Replay and decide again with the bundle's own rules; return how many states and how many commands."""
+def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int, int]:
+    """Replay and decide again by the bundle's own rules; return of how many states, commands, targets not in it."""
     sys.path.insert(0, str(bundle))
     from ledger.domain.trial import Illegal, try_events
 
@@ -311,52 +332,62 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
     print(f"events: {len(events)}, each proven to be in the log at its position")
     print(f"chains: {check_chains(events)} links hold")
     if rules:
-        replayed, judged = check_rules(events, path)
-        print(f"rules: {replayed} states replayed, {judged} commands decided again")
+        replayed, judged, unseen = check_rules(events, path)
+        print(f"rules: {replayed} states replayed, {judged} commands decided again"
+              + f"; whether the targets of {unseen} ever existed is not in the bundle" * bool(unseen))  # fmt: skip
 
 
 def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:
     """Check an answer of balance-at with proof=1. `decimals`: those of the currency, where its reader has to say."""
     answer = json.loads(path.read_bytes())
-    proof, at, currency = answer["proof"], answer["at"], answer["currency"]
-    unpack(proof)
-    keys = Keys(vkey, proof.get("succession"))
-    head, _ = open_head(proof["checkpoint"], keys, proof.get("succession"))
-    event = _proven(proof["event"], head)
+    proof, at = answer.pop("proof"), answer["at"]
+    lines = unpack(proof["packed"])
+    keys = Keys(vkey, None)
+    parts = [proof["event"], *filter(None, [proof["next"]])]
+    if len(lines) > 2 * len(parts):
+        keys.follow(json.loads(lines.pop()))
+    require(len(lines) == 2 * len(parts), "there is not an entry and a path for each event")
+    head = Head(proof["checkpoint"], keys)
+    event, *rest = [_proven(part, lines[2 * n : 2 * n + 2], head) for n, part in enumerate(parts)]
     account_id, version, state = event["aggregate_id"], event["version"], event["state"]
-    minor: int = state["balance_minor"]
-    require(bool(INSTANT.fullmatch(at)), "the instant is not in UTC with six decimals")
-    require(account_id == answer["account_id"], "the event is of another account")
-    require(event["recorded_at"] <= at, "the event is later than the instant")
-    require(minor == proof["balance_minor"], "the event left another balance")
-    require(version == answer["version"], "the event is of another version")
-    require(state["currency"] == currency, "the event is in another currency")
-    require(state["status"] == answer["status"], "the event left the account in another status")
+    minor, currency = state["balance_minor"], state["currency"]
     number = DECIMALS.get(currency, 2) if decimals is None else decimals
-    require(answer["balance"] == written(minor, number), f"the balance is {written(minor, number)}, if {currency} has "
-            f"{number} decimals (say --decimals for a currency that ISO 4217 does not list)")  # fmt: skip
-    if proof["next"] is not None:
-        later = _proven(proof["next"], head)
+    proven = {"account_id": account_id, "balance": written(minor, number), "currency": currency,
+              "status": state["status"], "version": version, "minor": minor}  # fmt: skip
+    require(answer["balance"] == proven["balance"], f"the balance is {proven['balance']}, if {currency} has {number} "
+            "decimals (say --decimals for a currency that ISO 4217 does not list)")  # fmt: skip
+    given = {name: answer[name] for name in answer if name not in NOT_PROVEN} | {"minor": proof["balance_minor"]}
+    require(json.dumps(given, sort_keys=True) == json.dumps(proven, sort_keys=True), "the answer is not the event's")
+    require(bool(INSTANT.fullmatch(at)), "the instant is not in UTC with six decimals")
+    require(event["recorded_at"] <= at, "the event is later than the instant")
+    print(f"proven: {account_id} had {answer['balance']} {currency}, {minor} minor units, from {event['recorded_at']}")
+    if rest:
+        (later,) = rest
         require((later["aggregate_id"], later["version"]) == (account_id, version + 1), "that is not the next event")
         require(later["previous_hash"] == event["hash"].hex(), "the next event does not follow the event")
         require(later["recorded_at"] > at, "the next event is not later than the instant")
-        print(f"the next event of the account is proven and later than {at}")
+        print(f"proven: the next event came at {later['recorded_at']}, so the balance of {at} is that, and finally")
     else:
         text = f"{keys.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
         require(keys.open(proof["statement"], head.size) == text, "the statement says something else")
-        print(f"signed statement: no later event of the account among the first {head.size}, and so as far as they go:")
-    print(f"balance of {account_id} at {at}: {answer['balance']} {currency}, {minor} minor units, proven")
+        print(f"signed statement: no later event of it among the first {head.size}: so at {at}, as far as they go")
+    print(f"not proven, and not relied upon: {' and '.join(NOT_PROVEN)}; compare the first with what you asked")
 
 
-def unpack(proof: dict[str, Any]) -> None:
-    """Give each part of a proven balance its entry. They travel together, a line each: base64 of LZMA."""
-    parts = [proof["event"], *filter(None, [proof["next"]]), *proof.get("succession", {"changes": []})["changes"]]
-    unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=64 * ENTRIES_BYTES_MAX)
-    lines = unpacker.decompress(decode(proof["entries"]), ENTRIES_BYTES_MAX).decode().split("\n")
-    require(unpacker.eof and not unpacker.unused_data, "the entries do not end where they should")
-    require(len(lines) == len(parts), "there is not an entry for each proof")
-    for part, line in zip(parts, lines, strict=True):
-        part["entry"] = line
+def unpack(packed: str) -> list[str]:
+    """Return the lines of a proven balance: of each event entry and path, then the notes of changes of keys."""
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=PACKING)
+    short = unpacker.decompress(base64.b85decode(packed), PACKED_BYTES_MAX)
+    require(unpacker.eof and not unpacker.unused_data, "what is packed does not end where it should")
+    return SHORT.sub(lambda match: spelled(*match.groups()), short).decode().split("\n")
+
+
+def spelled(digest: bytes | None, id_: bytes | None, instant: bytes | None) -> bytes:
+    """Return the letters of the one of these that is there."""
+    if instant is not None:
+        at = YEAR_ONE + timedelta(microseconds=int.from_bytes(instant))
+        return f"{at.isoformat(timespec='microseconds')[:26]}Z".encode()
+    return (digest.hex() if digest is not None else str(UUID(bytes=id_))).encode()
 
 
 def written(minor: int, decimals: int) -> str:
@@ -365,11 +396,28 @@ def written(minor: int, decimals: int) -> str:
     return "-" * (minor < 0) + (f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits)
 
 
-def _proven(part: dict[str, Any], head: Head) -> dict[str, Any]:
-    entry = part["entry"].encode()
-    lines = ["c2sp.org/tlog-proof@v1", f"index {part['index']}", *part["path"]]
-    check_proof(entry, "\n".join(lines) + "\n\n" + head.note, head)
-    return read_event(entry)
+def _proven(part: dict[str, int], lines: list[str], head: Head) -> dict[str, Any]:
+    entry, path = lines
+    event = read_event(entry.encode())
+    root = root_of(event["hash"], part["index"], head.size, [bytes.fromhex(node) for node in path.split()])
+    require(root == head.root, "an event is not in the log at its index")
+    return event
+
+
+def check_consistency(proof: str, kept: str, vkey: str) -> None:
+    """Check that a signed head continues one that its reader kept; the proof is a request to add-checkpoint."""
+    lines, _, checkpoint = proof.partition("\n\n")
+    old, *path = lines.split("\n")
+    keys = Keys(vkey, None)
+    first, second = Head(kept, keys, is_vouched_for=True), Head(checkpoint, keys)
+    require(old == f"old {first.size}", "the proof is for a head of another size than the one that was kept")
+    if first.size == second.size:
+        require(not path and first.root == second.root, "two heads of one size are of different histories")
+    else:
+        check_growth(first, second, [decode(node) for node in path])
+    print(f"tree head: the first {first.size} of {second.size} events are those of the head that you kept")
+    if not keys.at(first.size).signed(kept):
+        print("NOTE: that head is signed by another key than the one given: that it is the log's is your word")
 
 
 def check_certificate(note: str, vkey: str) -> dict[str, Any]:
@@ -400,11 +448,12 @@ def print_certificate(path: Path, vkey: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Check a bundle, a proven balance or a certificate of erasure.")
+    parser = argparse.ArgumentParser(description="Check a bundle, a balance, a certificate or a proof of consistency.")
     parser.add_argument("evidence", type=Path)
     parser.add_argument("--key", help="the log's verifier key, or a file that holds it")
     parser.add_argument("--rules", action="store_true", help="run the rules in the bundle on its commands")
     parser.add_argument("--decimals", type=int, help="of a proven balance's currency, where ISO 4217 does not list it")
+    parser.add_argument("--head", type=Path, help="the head that you kept, for a proof that another continues it")
     options = parser.parse_args()
     if not options.evidence.is_file():
         parser.error(f"there is no file {options.evidence}")
@@ -419,6 +468,10 @@ def main() -> int:
             check_bundle(options.evidence, vkey, options.rules)
         elif vkey is None:
             parser.error("only a bundle carries a key: give --key")
+        elif options.evidence.read_bytes()[:4] == b"old ":
+            if options.head is None:
+                parser.error("a proof of consistency is about a head that you kept: give --head")
+            check_consistency(options.evidence.read_text(), options.head.read_text(), vkey)
         elif options.evidence.read_bytes()[:1] == b"{":
             check_balance(options.evidence, vkey, options.decimals)
         else:

@@ -15,6 +15,7 @@ from typing import Any
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
 from ledger.domain.errors import LedgerError, Malformed
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.errors import InternalError
 from ledger.importing.keys import DerivedKeys
 from ledger.importing.lines import Line
 from ledger.importing.rehearsal import Rehearsal
@@ -88,7 +89,7 @@ def import_lines(
 ) -> Iterator[list[Answered]]:
     """Yield the answers of each batch, which is written by then.
 
-    Raises: Busy or StoreUnavailable: importing the same lines again goes on where this ended.
+    Raises: Busy or StoreUnavailable: importing the same lines again goes on where this ended. InternalError: a defect.
     """
     with DerivedKeys(options.run) as keys, Rehearsal() as rehearsal:
         engine = partial(rehearsal.execute, atomic=options.is_atomic) if options.is_dry_run else None
@@ -111,8 +112,9 @@ def import_lines(
 
 
 def _is_put_off(answered: Answered) -> bool:
-    """Return whether the engine gave up before this line, some of whose batch it has written."""
-    return answered.error is not None and answered.error.retryable
+    """Return whether the engine gave up before this line, or failed there, some of whose batch it has written."""
+    error = answered.error
+    return error is not None and (error.retryable or isinstance(error, InternalError))
 
 
 def _batches(lines: Iterable[Line], options: Options, keys: DerivedKeys) -> Iterator[list[tuple[Line, Entry]]]:

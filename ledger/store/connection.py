@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -28,10 +27,11 @@ from ledger.errors import CommitUnknown, LedgerError, StoreConflict, StoreUnavai
 from ledger.store.prepared import StoreConnection
 
 ALIAS = "event_store"
-# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment.
-# Single commands are coalesced, so few connections carry many requests.
-POOL_SIZE_MAX = 12
+# Per process: readers (6), batches (2) and the writer of single commands, these three with a second one for a moment;
+# and one for the event loop. Single commands are coalesced, so few connections carry many requests.
+POOL_SIZE_MAX = 13
 WAIT_S_MAX = 5.0  # for a free connection; longer than this is an outage to the caller
+AT_ONCE_S = 0.0001  # what an event loop may spend on finding out that none is free
 CONNECT_S_MAX = 5
 # What the server may spend on one statement: longer than any of ours, shorter than a stuck client's patience.
 STATEMENT_MS_MAX = 30_000
@@ -42,7 +42,7 @@ _opening = Lock()
 
 def parameters() -> dict[str, Any]:
     """Return what psycopg connects with: Django's `event_store` alias, less what only Django understands."""
-    return _parameters(connections[ALIAS])
+    return parameters_of(connections[ALIAS])
 
 
 def owner_parameters() -> dict[str, Any]:
@@ -50,10 +50,11 @@ def owner_parameters() -> dict[str, Any]:
     alias = connections[ALIAS]
     # A test run points the alias at a scratch database: keep that name.
     owner = {**alias.settings_dict, **settings.EVENT_STORE_OWNER, "NAME": alias.settings_dict["NAME"]}
-    return _parameters(type(alias)(owner, ALIAS))
+    return parameters_of(type(alias)(owner, ALIAS))
 
 
-def _parameters(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
+def parameters_of(wrapper: BaseDatabaseWrapper) -> dict[str, Any]:
+    """Return what psycopg connects with to where a connection of Django's leads."""
     parameters = wrapper.get_connection_params()
     for django_only in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "isolation_level"):
         parameters.pop(django_only, None)
@@ -67,6 +68,11 @@ def _role() -> str | None:
     """Return the role that the application's connections take: none where they sign in as it."""
     role: str | None = connections[ALIAS].settings_dict["OPTIONS"].get("assume_role")
     return role
+
+
+def _prepare_pooled(connection: StoreConnection) -> None:
+    connection.is_hurried = True
+    _prepare(connection, _role())
 
 
 def _prepare(connection: psycopg.Connection[Any], role: str | None = None) -> None:
@@ -136,7 +142,7 @@ def _opened_pool() -> _WarmPool:
                 min_size=1,
                 max_size=POOL_SIZE_MAX,
                 timeout=WAIT_S_MAX,
-                configure=partial(_prepare, role=_role()),
+                configure=_prepare_pooled,
                 name=ALIAS,
             )
         return _pool
@@ -156,12 +162,15 @@ class connection:  # noqa: N801 (used as a function)
     Not `pool().connection()`, which ends a transaction that autocommit never began: 15 µs of every use (ADR 11).
     """
 
-    __slots__ = ("_borrowed", "_pool")
+    __slots__ = ("_borrowed", "_pool", "_wait_s")
+
+    def __init__(self, wait_s: float = WAIT_S_MAX) -> None:
+        self._wait_s = wait_s
 
     def __enter__(self) -> StoreConnection:
         self._pool = pool()
         try:
-            self._borrowed = self._pool.getconn()
+            self._borrowed = self._pool.getconn(self._wait_s)
         except psycopg.Error as error:
             _raise_ours(error)
             raise

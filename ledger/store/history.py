@@ -11,10 +11,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg_pool import PoolTimeout
+
+from ledger.errors import StoreUnavailable
 from ledger.store import rounds, sql
-from ledger.store.connection import connection, translated
+from ledger.store.connection import AT_ONCE_S, connection, translated
 from ledger.store.event_store import FINAL_AFTER as FINAL_AFTER
 from ledger.store.journal import Sequenced
+from ledger.store.prepared import StoreConnection
 from ledger.store.recorded import RecordedEvent
 from ledger.store.rounds import Round
 
@@ -56,14 +60,35 @@ def head_version(aggregate_id: str) -> int:
 
 def state_at(aggregate_id: str, instant: datetime) -> StateAt:
     """Return an aggregate as of an instant. Shape: one round trip, of statements that are prepared (ADR 9)."""
+    asked = _state_at(aggregate_id, instant)
+    with connection() as conn, translated():
+        return _found_at(instant, conn, asked.run(conn))
+
+
+async def state_at_in_loop(aggregate_id: str, instant: datetime) -> StateAt | None:
+    """Do the same in an event loop; None when no connection is free at once."""
+    asked = _state_at(aggregate_id, instant)
+    try:
+        with connection(AT_ONCE_S) as conn, translated():
+            return _found_at(instant, conn, await asked.run_in_loop(conn))
+    except StoreUnavailable as error:
+        if isinstance(error.__cause__, PoolTimeout):
+            return None
+        raise
+
+
+def _state_at(aggregate_id: str, instant: datetime) -> Round:
     asked = Round()
     asked.execute(sql.COUNT_ALL)
     asked.execute(sql.NOW)
     # The clock before the state, and settled: what is final by it has committed before the state is read.
     asked.settle()
     asked.execute(sql.READ_STATE_AT, (aggregate_id, instant))
-    with connection() as conn, translated():
-        (((head,),), ((now,),), found) = (rounds.rows(conn, result) for result in asked.run(conn))
+    return asked
+
+
+def _found_at(instant: datetime, conn: StoreConnection, results: list[Any]) -> StateAt:
+    (((head,),), ((now,),), found) = (rounds.rows(conn, result) for result in results)
     return StateAt(RecordedEvent(*found[0]) if found else None, instant <= now - FINAL_AFTER, head)
 
 

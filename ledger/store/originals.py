@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from ledger.domain.commands import EVENTS_MAX
 from ledger.domain.original import Original, original_of
 from ledger.store import sql
 from ledger.store.connection import translated
@@ -38,7 +39,8 @@ def _read(conn: psycopg.Connection[Any], event_ids: Collection[UUID]) -> dict[UU
 def _event_ids(event: RecordedEvent) -> list[UUID]:
     """Return the ids of all events of the command that an event is of."""
     command_id = UUID(event.metadata["command_id"])
-    return [event_id_of(command_id, index) for index in range(event.metadata["command_size"])]
+    # Bounded, because verification reads what somebody may have stored instead.
+    return [event_id_of(command_id, index) for index in range(min(event.metadata["command_size"], EVENTS_MAX))]
 
 
 def _original(command_id: str, events: Sequence[RecordedEvent]) -> Original:

@@ -33,7 +33,8 @@ class Pipeline:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._sent: list[bytes | None] = []  # what answers will come: to a PREPARE (its name), or to a statement
-        self._syncs = 0
+        self._ends: list[int] = []  # how many of them come before each sync
+        self._unmade: Any = None  # the answer to a sync whose transaction was refused at its end
         self._pgconn.enter_pipeline_mode()
 
     def send(self, statement: Statement, values: Sequence[bytes] = (), formats: Sequence[int] | None = None,
@@ -48,7 +49,7 @@ class Pipeline:
     def sync(self) -> None:
         """Let the server begin with what was sent; what the socket does not take now goes with the next."""
         self._pgconn.pipeline_sync()
-        self._syncs += 1
+        self._ends.append(len(self._sent))
         self._pgconn.flush()
 
     def results(self) -> list[Any]:
@@ -84,14 +85,16 @@ class Pipeline:
         pgconn = self._pgconn
         answers: list[Any] = []
         try:
-            while self._syncs:
+            while self._ends:
                 yield from prepared.arrival(pgconn)
                 answer = pgconn.get_result()
                 if answer is None:  # the end of one statement's
                     if pgconn.status == pq.ConnStatus.BAD:
                         raise psycopg.OperationalError("the connection broke while statements were on their way")
                 elif answer.status == pq.ExecStatus.PIPELINE_SYNC:
-                    self._syncs -= 1
+                    del self._ends[0]
+                elif len(answers) == self._ends[0]:  # every statement has its own: a constraint that is deferred
+                    self._unmade = self._unmade or answer
                 else:
                     answers.append(answer)
             pgconn.exit_pipeline_mode()
@@ -101,7 +104,7 @@ class Pipeline:
         return answers
 
     def _checked(self, answers: list[Any]) -> list[Any]:
-        results, failure = [], None
+        results, failure = [], self._unmade
         for name, answer in zip(self._sent, answers, strict=True):
             if not succeeded(answer):
                 failure = failure or answer

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import errors, pq
 
+from ledger.store.bounded import BoundedConnection
+
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 TEXT, BINARY = 0, 1
 # Longer than the server spends on a statement (`connection.STATEMENT_MS_MAX`).
@@ -34,14 +36,22 @@ class Statement(NamedTuple):
 ATTEMPTS_MAX = 10
 
 
-class StoreConnection(psycopg.Connection[Any]):
-    """A connection that remembers what it has prepared, and tries a statement again that met other writers."""
+class StoreConnection(BoundedConnection):
+    """A connection that remembers what it has prepared, and tries a statement again that met other writers.
+
+    `is_hurried`: it belongs to somebody whose statements are short, and who waits for no answer longer than
+    ANSWER_MS_MAX. Others verify, and rebuild.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prepared: set[bytes] = set()
+        self.is_hurried = False
         self.socket = select.poll()
         self.socket.register(self.pgconn.socket, select.POLLIN)
+
+    def longest_wait_s(self) -> float | None:
+        return ANSWER_MS_MAX / 1_000 if self.is_hurried else None
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.Cursor[Any]:
         """Execute a statement as psycopg does. By itself, not in a transaction, it is tried again on 40001.

@@ -14,7 +14,7 @@ from ledger.errors import LedgerError, Malformed, NotYet
 from ledger.store import merkle, sql, tree_heads
 from ledger.store.connection import translated
 from ledger.store.tree import Connection, TreeReader
-from ledger.store.tree_head_note import write_tlog_proof
+from ledger.store.tree_head_note import write_add_checkpoint, write_tlog_proof
 from ledger.store.tree_heads import StoredHead
 
 
@@ -63,6 +63,9 @@ class ConsistencyProof:
     first: StoredHead
     second: StoredHead
     path: tuple[bytes, ...]
+
+    def to_add_checkpoint(self) -> str:
+        return write_add_checkpoint(self.first.tree_size, self.path, self.second.note)
 
     def to_json(self) -> dict[str, Any]:
         return {

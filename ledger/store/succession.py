@@ -87,6 +87,8 @@ def recorded(conn: Connection) -> list[tuple[int, dict[str, Any]]]:
 
 def read_change(position: int, data: dict[str, Any]) -> Change:
     """Raises: InvalidNote when the data is none of a change."""
+    if type(position) is not int or position < 1:
+        raise InvalidNote("it stands at no position")
     try:
         return Change(position, Verifier.parse(data["old_key"]), Verifier.parse(data["new_key"]), data["note"])
     except (AttributeError, KeyError, TypeError) as error:

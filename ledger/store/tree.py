@@ -17,7 +17,7 @@ from ledger.store import sql
 from ledger.store.connection import translated
 from ledger.store.hashing import HASH_BYTES
 from ledger.store.merkle import LeafList, complete_subtrees, fold
-from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH, Frontier, Tile, split_hashes, width_at
+from ledger.store.tiles import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, Frontier, Tile, split_hashes, width_at
 
 Connection = psycopg.Connection[Any]
 # Tiles one transaction writes while catching up: 16,384 positions, half a megabyte.
@@ -72,16 +72,20 @@ def extend(conn: Connection, frontier: Frontier, up_to: int) -> None:
 def _leaves(conn: Connection, after: int, up_to: int) -> list[bytes]:
     """Return the event hashes of positions `after` + 1 to `up_to`, all of them."""
     rows = conn.execute(sql.READ_LEAVES, (after, up_to), binary=True).fetchall()
-    leaves = [hash_ for _, _, joined in rows for hash_ in split_hashes(joined)]
-    if len(leaves) != up_to - after:
-        raise TreeIncomplete(f"of the positions {after + 1} to {up_to} the journal has {len(leaves)}")
-    return leaves
+    if (count := sum(count for _, count, _ in rows)) != up_to - after:
+        raise TreeIncomplete(f"of the positions {after + 1} to {up_to} the journal has {count}")
+    joined = b"".join(joined or b"" for _, _, joined in rows)
+    if len(joined) != count * HASH_BYTES:
+        raise TreeIncomplete(f"a hash among the positions {after + 1} to {up_to} has not {HASH_BYTES} bytes")
+    return split_hashes(joined)
 
 
 def _roots(conn: Connection, level: int, start: int, end: int) -> list[bytes]:
     roots = [row[0] for row in conn.execute(sql.READ_TILE_ROOTS, (level, start, end), binary=True)]
     if len(roots) != end - start:
         raise TreeIncomplete(f"of the tiles {start} to {end - 1} of level {level} only {len(roots)} are stored")
+    if any(root is None or len(root) != HASH_BYTES for root in roots):
+        raise TreeIncomplete(f"the root of a tile {start} to {end - 1} of level {level} has not {HASH_BYTES} bytes")
     return roots
 
 
@@ -120,6 +124,8 @@ def read_tile(conn: Connection, level: int, tile_index: int, width: int) -> byte
     with translated():
         row = conn.execute(sql.READ_TILE, (level, tile_index), binary=True).fetchone()
         if row is not None:
+            if row[0] is None or len(row[0]) != TILE_BYTES:
+                raise TreeIncomplete(f"tile {level}/{tile_index} has not {TILE_BYTES} bytes")
             return bytes(row[0][: width * HASH_BYTES])
         start = tile_index * TILE_WIDTH
         if level == 0:

@@ -1,7 +1,7 @@
-"""The text that is signed for a tree head: C2SP's tlog-checkpoint, and the tlog-proof file that carries one.
+"""The text that is signed for a tree head: C2SP's tlog-checkpoint, and the two files of proof that carry one.
 
-Sources: https://c2sp.org/tlog-checkpoint, https://c2sp.org/tlog-proof. In this project's words it is a tree
-head; C2SP's word for its signed file is checkpoint, which here is a projection's.
+Sources: https://c2sp.org/tlog-checkpoint, https://c2sp.org/tlog-proof, https://c2sp.org/tlog-witness. In this
+project's words it is a tree head; C2SP's word for its signed file is checkpoint, which here is a projection's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ledger.store.hashing import HASH_BYTES
 from ledger.store.signed_note import InvalidNote, Verifier, decode_base64, open_note
 
 TLOG_PROOF_HEADER = "c2sp.org/tlog-proof@v1"
-_DECIMAL = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)  # of 63 bits, as an index is (c2sp.org/tlog-tiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ def open_tree_head(note: str, known: Sequence[Verifier], origin: str) -> TreeHea
 def write_tlog_proof(index: int, path: Sequence[bytes], checkpoint: str) -> str:
     """Return a tlog-proof file: the leaf's index, its path, and the checkpoint it is proven under."""
     lines = [TLOG_PROOF_HEADER, f"index {index}", *(base64.b64encode(node).decode() for node in path)]
+    return "\n".join(lines) + "\n\n" + checkpoint
+
+
+def write_add_checkpoint(old_size: int, path: Sequence[bytes], checkpoint: str) -> str:
+    """Return what a log sends to a witness: the size of a head that it knows, and how a checkpoint continues that."""
+    lines = [f"old {old_size}", *(base64.b64encode(node).decode() for node in path)]
     return "\n".join(lines) + "\n\n" + checkpoint
 
 

@@ -96,7 +96,7 @@ def memory_path() -> Path:
 def remembered() -> str | None:
     """Return the checkpoint this machine signed last."""
     try:
-        return memory_path().read_text()
+        return memory_path().read_text(errors="replace")  # what is no text is no checkpoint either
     except FileNotFoundError:
         return None
 

@@ -18,6 +18,7 @@ from django.db import connections
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ledger.errors import StoreUnavailable
+from ledger.store.bounded import BoundedConnection
 
 ALIAS = "default"
 POOL_SIZE_MAX = 4  # per process: keys are asked for in batches, and mostly they are cached
@@ -40,16 +41,9 @@ class NotInMemory(Exception):
     """A key that is not in memory is needed, or the word of the database that memory may still be trusted."""
 
 
-class KeyConnection(psycopg.Connection[Any]):
-    """A connection that does not wait without end."""
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Raises: psycopg.OperationalError after ANSWER_S_MAX; the connection is of no use then."""
-        try:
-            return super().wait(gen, interval, ANSWER_S_MAX if timeout is None else timeout)
-        except psycopg.errors._WaitTimeout as error:
-            self.close()
-            raise psycopg.OperationalError(f"no answer within {ANSWER_S_MAX:.0f} s") from error
+class KeyConnection(BoundedConnection):
+    def longest_wait_s(self) -> float:
+        return ANSWER_S_MAX
 
 
 @contextmanager

@@ -50,8 +50,9 @@ UPDATE subject_keys SET key = NULL, erased_at = greatest(
     clock_timestamp(), ({LAST_ERASURE}) + interval '1 microsecond')
 WHERE account_id = %s AND generation < %s AND key IS NOT NULL
 """  # noqa: S608 (made of constants)
-# PostgreSQL leaves the old version of a changed row where it was; this is what removes it.
-SWEEP = "VACUUM subject_keys"
+# PostgreSQL leaves the old version of a changed row where it was, and keeps samples of a column's values to plan with,
+# keys among them; this is what removes both.
+SWEEP = "VACUUM (ANALYZE) subject_keys"
 
 
 class KeyDestroyed(portal.KeysUnavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ledger.store import history, merkle, tree_heads
 from ledger.store.merkle import InvalidProof
@@ -13,24 +14,23 @@ from ledger.store.tree import Connection, TreeIncomplete
 from ledger.store.tree_head_note import TreeHead
 from ledger.verify import rows, whole
 from ledger.verify.chains import Chains
-from ledger.verify.event_checks import check_event, fault_at
-from ledger.verify.faults import Fault, Kind
+from ledger.verify.event_checks import check_event, fault_at, unreadable
+from ledger.verify.faults import NONSENSE, Fault, Kind
 from ledger.verify.request_keys import check_keys
 from ledger.verify.rows import Row
 from ledger.verify.segment import Findings
-from ledger.verify.tree_checks import check_signatures
+from ledger.verify.tree_checks import open_stored
 from ledger.verify.whole import UNSIGNED_MAX
 
 
-def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
+def verify_account(conn: Connection, account_id: str, trust: Trust, *, reads_anything: bool = False) -> Findings:
     """Check the events of one aggregate. That none is missing at its end, only the whole log says."""
     findings = Findings()
     stored = tree_heads.last(conn)
     head: TreeHead | None = None
     if stored is not None:
         try:
-            head = trust.open(stored.note)
-            check_signatures(stored.note)
+            head = open_stored(trust, stored.note)
             if head.size != stored.tree_size:
                 raise InvalidNote(f"stored as the head of size {stored.tree_size}, signed for size {head.size}")
         except InvalidNote as error:
@@ -40,17 +40,32 @@ def verify_account(conn: Connection, account_id: str, trust: Trust) -> Findings:
     findings.add(whole.check_unrecorded(conn, account_id))
     chains, now = Chains(conn), history.now()
     for batch in rows.of_account(conn, account_id):
+        if reads_anything:
+            batch = [rows.mended(row) for row in batch]
         chains.prepare(batch)
         findings.add(check_keys(conn, batch))
         for row in batch:
             findings.events += 1
-            findings.add(check_event(row, chains.before(row), chains))
-            if prover and head and row.position <= head.size:
-                findings.add(_check_inclusion(row, prover, head))
-            elif row.hash is not None and now - row.recorded_at > UNSIGNED_MAX:
-                # By the event's own time, which is hashed: nobody moves a row out of sight by its position.
-                findings.add([fault_at(row, Kind.UNSIGNED, f"under no signed head since {now - row.recorded_at}")])
+            try:
+                findings.add(check_event(row, chains.before(row), chains))
+                findings.add(_check_place(row, prover, head, now))
+            except NONSENSE as error:
+                if not reads_anything:
+                    raise  # and it is read again, ready for anything
+                findings.add([unreadable(row, error)])
+            if reads_anything and (fields := rows.unreadable_fields(row)):
+                findings.add([fault_at(row, Kind.UNREADABLE, f"no value can be read of: {', '.join(fields)}")])
     return findings
+
+
+def _check_place(row: Row, prover: Prover | None, head: TreeHead | None, now: datetime) -> Iterator[Fault]:
+    if row.position < 1:
+        yield fault_at(row, Kind.POSITION, f"{row.event_type} stands before the first position, 1")
+    elif prover and head and row.position <= head.size:
+        yield from _check_inclusion(row, prover, head)
+    elif row.hash is not None and now - row.recorded_at > UNSIGNED_MAX:
+        # By the event's own time, which is hashed: nobody moves a row out of sight by its position.
+        yield fault_at(row, Kind.UNSIGNED, f"under no signed head since {now - row.recorded_at}")
 
 
 def _check_inclusion(row: Row, prover: Prover, head: TreeHead) -> Iterator[Fault]:

@@ -63,7 +63,7 @@ class Chains:
             if last is None:
                 end = self._end(id_)
                 last = end.version if end is not None else 0
-            if last != version - 1:
+            if last != version - 1 and version > 1:
                 wanted.add((id_, version - 1))
             seen[id_] = version
         self._fetched = self._read(wanted) if wanted else {}

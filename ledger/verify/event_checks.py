@@ -21,11 +21,13 @@ NONE: tuple[Fault, ...] = ()
 def check_event(row: Row, before: Link | None, chains: Chains) -> Iterable[Fault]:
     """Return the faults of one row, none for a row that holds; and advance its chain."""
     if row.hash is None:
-        return (fault_at(row, Kind.MISSING_EVENT, "the journal has its place, and the event is gone"),)
+        what = "the event is gone" if row.event_id is None else "the event has no hash"
+        return (fault_at(row, Kind.MISSING_EVENT, f"the journal has its place, and {what}"),)
     chains.advance(row)
     computed, why_not = _hash_of(row)
     if before is None:
-        missing = fault_at(row, Kind.VERSION, f"version {row.version - 1} is missing")
+        why = f"version {row.version - 1} is missing" if row.version > 1 else "versions start at 1"
+        missing = fault_at(row, Kind.VERSION, why)
         return (*_check_hash(row, computed, why_not), missing)
     different = replay(before.state, row)
     if (
@@ -97,6 +99,11 @@ def _check_link(row: Row, before: Link) -> Iterator[Fault]:
         yield fault_at(row, Kind.VERSION, detail)
     if not _was_recorded_after(row, before):
         yield fault_at(row, Kind.RECORDED_AT, f"{row.recorded_at} after {before.recorded_at} of the version before")
+
+
+def unreadable(row: Row, error: Exception) -> Fault:
+    """Return the fault of a row that a check stumbled over."""
+    return fault_at(row, Kind.UNREADABLE, f"it cannot be checked: {type(error).__name__}: {error}")
 
 
 def fault_at(row: Row, kind: Kind, detail: str) -> Fault:

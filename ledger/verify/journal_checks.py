@@ -44,7 +44,9 @@ class JournalCheck:
         return self._explain(row, last, computed, unbalanced)
 
     def _explain(self, row: Row, last: Seed | Row, computed: bytes, unbalanced: dict[str, int]) -> Iterator[Fault]:
-        if row.position != last.position + 1:
+        if row.position <= last.position:
+            yield fault_at(row, Kind.POSITION, "it is there twice")
+        elif row.position != last.position + 1:
             yield _missing(last.position + 1, row.position - 1)
         else:
             if not _continues_command(row, last):
@@ -106,7 +108,7 @@ def _misplaced(row: Row, last: Seed | Row) -> str:
 def _is_in_time(row: Row, last: Seed | Row) -> bool:
     if last.sequenced_at is not None and row.sequenced_at < last.sequenced_at:
         return False
-    return row.hash is None or (not row.is_late and row.sequenced_at >= row.recorded_at)
+    return row.hash is None or (row.is_late is False and row.sequenced_at >= row.recorded_at)
 
 
 def _check_time(row: Row, last: Seed | Row) -> Iterator[Fault]:
@@ -117,7 +119,9 @@ def _check_time(row: Row, last: Seed | Row) -> Iterator[Fault]:
     waited = row.sequenced_at - row.recorded_at
     if waited < -CLOCK_SLACK:
         yield fault_at(row, Kind.TIME, f"recorded {-waited} after it was sequenced")
-    if row.is_late and waited < FINAL_AFTER:
+    if row.is_late is None:
+        yield fault_at(row, Kind.TIME, "it does not say whether it was late")
+    elif row.is_late and waited < FINAL_AFTER:
         yield fault_at(row, Kind.TIME, f"marked as late, and sequenced {waited} after it was recorded")
 
 

@@ -9,7 +9,7 @@ from ledger.store import succession
 from ledger.store.signed_note import InvalidNote
 from ledger.store.succession import Change, Trust
 from ledger.store.tree import Connection
-from ledger.verify.faults import Fault, Kind
+from ledger.verify.faults import NONSENSE, Fault, Kind
 
 
 def follow_keys(conn: Connection, trust: Trust) -> tuple[Trust, list[Fault]]:
@@ -19,7 +19,7 @@ def follow_keys(conn: Connection, trust: Trust) -> tuple[Trust, list[Fault]]:
         try:
             change = succession.read_change(position, data)
             succession.check_change(change, found[-1] if found else None)
-        except InvalidNote as error:
+        except (InvalidNote, *NONSENSE) as error:
             fault = Fault(Kind.KEY, f"the change of keys does not hold: {error}", position, LOG_KEYS, version)
             return replace(trust, changes=tuple(found)), [fault]
         found.append(change)

@@ -16,21 +16,24 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
-from ledger.store import tree, tree_heads
-from ledger.store.connection import dedicated_connection
+from ledger.store import tree
+from ledger.store.connection import dedicated_connection, translated
 from ledger.store.succession import Trust
 from ledger.store.tiles import TILE_WIDTH
 from ledger.verify import rows, unreadable, whole
 from ledger.verify.account import verify_account
 from ledger.verify.against import check_against
 from ledger.verify.chains import Chains
+from ledger.verify.faults import NONSENSE
 from ledger.verify.keys import follow_keys
 from ledger.verify.segment import Findings, Segment, verify_segment
-from ledger.verify.tree_checks import check_upper_tiles
+from ledger.verify.tile_checks import check_upper_tiles
+from ledger.verify.waiting import check_waiting
 
 # Positions per segment: half a second of work or so, which is how smooth the progress is.
 SEGMENT_POSITIONS = 64 * TILE_WIDTH
 SEGMENTS_WAITING = 2  # per process, so that none idles
+_COVERED = "SELECT coalesce(max(tree_size), 0) FROM tree_heads"
 
 # A process, and what of the journal it has still to look at.
 Share = tuple[ProcessPoolExecutor, Iterator[Segment]]
@@ -69,15 +72,16 @@ def unhurried_connection(*, reads_anything: bool = False) -> Iterator[tree.Conne
 
 
 def extent_of(conn: tree.Connection) -> Extent:
-    last = tree_heads.last(conn)  # first, or a head signed in between would cover what is not looked at
-    return Extent(tree.journal_size(conn), last.tree_size if last else 0)
+    with translated():  # heads first, or one signed in between would cover what is not looked at
+        (covered,) = conn.execute(_COVERED).fetchone() or (0,)
+    return Extent(rows.journal_end(conn), max(0, covered))
 
 
 def verify(request: Request, progress: Progress = lambda count: None) -> Findings:
     """Verify what is asked and return what was seen."""
     try:
         return _verify(request, progress)
-    except unreadable.ERRORS:
+    except (*NONSENSE, *unreadable.ERRORS):
         return _verify(replace(request, reads_anything=True), progress)
 
 
@@ -88,14 +92,17 @@ def _verify(request: Request, progress: Progress) -> Findings:
         trust, faults = follow_keys(conn, request.trust)
         findings.add(faults)
         request = replace(request, trust=trust)
-        for source, note in request.against:
-            findings.add(check_against(conn, note, source, extent.size, request.trust))
+        findings.add(check_against(conn, request.against, extent.size, request.trust))
         if request.account_id is not None:
-            findings.merge(verify_account(conn, request.account_id, request.trust))
+            findings.add(check_waiting(conn, semantic=request.semantic, account_id=request.account_id))
+            findings.merge(verify_account(conn, request.account_id, request.trust,
+                                          reads_anything=request.reads_anything))  # fmt: skip
             return findings
 
         def check_whole() -> None:
             findings.add(whole.check_unrecorded(conn))
+            findings.add(check_waiting(conn, semantic=request.semantic))
+            findings.add(whole.check_positions(conn))
             findings.add(whole.check_signed(conn, extent.covered))
             findings.add(check_upper_tiles(conn, extent.covered, extent.size))
 
@@ -116,7 +123,8 @@ def _segments(conn: tree.Connection, request: Request, extent: Extent) -> Iterat
         if next_row is not None and next_row >= after + SEGMENT_POSITIONS:
             after = next_row // TILE_WIDTH * TILE_WIDTH
         up_to = end if next_row is None else min(after + SEGMENT_POSITIONS, end)
-        yield Segment(after, up_to, extent.covered, up_to == end, request.trust, request.semantic)
+        yield Segment(after, up_to, extent.covered, up_to == end, request.trust, request.semantic,
+                      request.reads_anything)  # fmt: skip
         after = up_to
 
 

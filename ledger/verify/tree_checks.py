@@ -1,29 +1,28 @@
-"""Checks of the Merkle log: stored tiles against the journal, stored heads against the tree and their signatures."""
+"""Checks of the Merkle log along the journal: tiles of its leaves, stored heads against the tree and their signatures.
+
+Tiles above those of the leaves, and what is stored where no tile and no head can be: `ledger.verify.tile_checks`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import NamedTuple
 
-from ledger.store import sql
 from ledger.store.connection import translated
-from ledger.store.hashing import HASH_BYTES
 from ledger.store.merkle import CompactRange, LeafList, complete_subtrees, fold
 from ledger.store.signed_note import InvalidNote
 from ledger.store.succession import Trust
-from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes
+from ledger.store.tiles import TILE_HEIGHT, TILE_WIDTH
 from ledger.store.tree import Connection, TreeIncomplete, TreeReader
+from ledger.store.tree_head_note import TreeHead
 from ledger.verify.event_checks import NONE
-from ledger.verify.faults import Fault, Kind, short
+from ledger.verify.faults import NONSENSE, Fault, Kind, short
 from ledger.verify.journal_checks import CLOCK_SLACK
 from ledger.verify.rows import Row
+from ledger.verify.tile_checks import explain_leaf_tile
 
-# Of a level: for a head or a row that was put at position 10^15 millions would have to be there.
-MISSING_NAMED_MAX = 10
-_TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = %s AND tile_index >= %s AND tile_index < %s"
-_INDICES = "SELECT tile_index FROM tiles WHERE level = %s AND tile_index < %s ORDER BY tile_index"
+_TILES = "SELECT tile_index, hashes, root FROM tiles WHERE level = 0 AND tile_index >= %s AND tile_index < %s"
 _HEADS = """
 SELECT tree_size, note, signed_at, clock_timestamp() FROM tree_heads WHERE tree_size > %s AND tree_size <= %s
 """
@@ -34,7 +33,7 @@ class _Head(NamedTuple):
     """A stored head; `now` is the database's clock when it was read."""
 
     note: str
-    signed_at: datetime
+    signed_at: datetime | None
     now: datetime
 
 
@@ -51,7 +50,7 @@ class LeafCheck:
         self._trust, self._covered = trust, covered
         with translated():
             first, last = after // TILE_WIDTH, -(-up_to // TILE_WIDTH)
-            tiles = conn.execute(_TILES, (0, first, last), binary=True)
+            tiles = conn.execute(_TILES, (first, last), binary=True)
             self._tiles = {index: (hashes, root) for index, hashes, root in tiles}
             self._heads = {size: _Head(*head) for size, *head in conn.execute(_HEADS, (after, up_to)).fetchall()}
             before = conn.execute(_SIGNED_BEFORE, (after,)).fetchone() if self._heads else None
@@ -91,7 +90,7 @@ class LeafCheck:
             if (index + 1) * TILE_WIDTH <= self._covered:
                 faults.append(Fault(Kind.TILE, f"tile 0/{index} is missing", index * TILE_WIDTH + 1))
         elif stored != (b"".join(leaves), root):
-            faults += _explain_tile(index, *stored, rows)
+            faults += explain_leaf_tile(index, *stored, rows)
         return faults
 
     def _check_head(self, row: Row, hashes: LeafList, tree: CompactRange | None) -> Iterator[Fault]:
@@ -100,8 +99,7 @@ class LeafCheck:
         stored = self._heads.pop(size)
         yield from self._check_signed_at(row, stored)
         try:
-            head = self._trust.open(stored.note)
-            check_signatures(stored.note)
+            head = open_stored(self._trust, stored.note)
         except InvalidNote as error:
             yield Fault(Kind.HEAD, f"the head of size {size}: {error}", size)
             return
@@ -117,6 +115,9 @@ class LeafCheck:
         """Check when a head says it was signed: after its last position was given, and heads in their order."""
         signed_at, before, self._signed_at = stored.signed_at, self._signed_at, stored.signed_at
         size = row.position
+        if signed_at is None:
+            yield Fault(Kind.TIME, "a head does not say when it was signed", size)
+            return
         if signed_at < row.sequenced_at - CLOCK_SLACK:
             yield Fault(Kind.TIME, f"a head signed at {signed_at}, its last position given at {row.sequenced_at}", size)
         if before is not None and signed_at < before - CLOCK_SLACK:
@@ -125,10 +126,18 @@ class LeafCheck:
             yield Fault(Kind.TIME, f"a head signed at {signed_at}, and it is {stored.now}", size)
 
 
-def check_signatures(note: str) -> None:
-    """Raises: InvalidNote when a stored head has a signature beside the log's own, which nobody could have checked."""
+def open_stored(trust: Trust, note: str) -> TreeHead:
+    """Return what a stored head says.
+
+    Raises: InvalidNote, also when it has a signature beside the log's own, which nobody could have checked.
+    """
+    try:
+        head = trust.open(note)
+    except NONSENSE as error:
+        raise InvalidNote(f"it cannot be read: {type(error).__name__}: {error}") from error
     if note.rpartition("\n\n")[2].count("\n") != 1:
         raise InvalidNote("it has a signature line that the relay did not write")
+    return head
 
 
 def _tiles_before(conn: Connection, after: int) -> CompactRange | None:
@@ -139,65 +148,3 @@ def _tiles_before(conn: Connection, after: int) -> CompactRange | None:
     except TreeIncomplete:
         return None
     return CompactRange(after // TILE_WIDTH, subtrees)
-
-
-def _explain_tile(index: int, stored: bytes, root: bytes, rows: Sequence[Row]) -> Iterator[Fault]:
-    for row in rows:
-        offset = (row.position - 1) % TILE_WIDTH
-        slot = stored[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
-        if slot != row.event_hash:
-            detail = f"tile 0/{index} has leaf {short(slot)}, the journal {short(row.event_hash)}"
-            yield Fault(Kind.TILE, detail, row.position, row.aggregate_id, row.version)
-    hashes = split_hashes(stored)
-    if len(hashes) != TILE_WIDTH or LeafList(hashes).subtree(0, TILE_HEIGHT) != root:
-        yield Fault(Kind.TILE, f"the root of tile 0/{index} is not that of its hashes", index * TILE_WIDTH + 1)
-
-
-def check_upper_tiles(conn: Connection, covered: int, journal_size: int) -> Iterator[Fault]:
-    """Yield the faults of the tiles above level 0, and of tiles at any level that the journal is too short for."""
-    level = 0
-    with translated():
-        ((highest,),) = conn.execute("SELECT coalesce(max(level), 0) FROM tiles").fetchall()
-    while (possible := journal_size >> (TILE_HEIGHT * (level + 1))) or level <= highest:
-        if _is_stored(conn, level, possible):
-            yield Fault(Kind.TILE, f"tile {level}/{possible} or a later one is stored, and the journal ends before")
-        if level:
-            stored = _stored(conn, level, possible)
-            for index in stored:
-                yield from _check_upper_tile(conn, level, index)
-            missing = (index for index in range(covered >> (TILE_HEIGHT * (level + 1))) if index not in stored)
-            for index in islice(missing, MISSING_NAMED_MAX):
-                yield Fault(Kind.TILE, f"tile {level}/{index} is missing", (index << (TILE_HEIGHT * (level + 1))) + 1)
-        level += 1
-
-
-def _stored(conn: Connection, level: int, up_to: int) -> dict[int, None]:
-    """Return the indices of the tiles of a level, in order."""
-    with translated():
-        found = conn.execute(_INDICES, (level, up_to)).fetchall()
-    return dict.fromkeys(index for (index,) in found)
-
-
-def _is_stored(conn: Connection, level: int, from_index: int) -> bool:
-    with translated():
-        found = conn.execute("SELECT 1 FROM tiles WHERE level = %s AND tile_index >= %s LIMIT 1", (level, from_index))
-        return found.fetchone() is not None
-
-
-def _check_upper_tile(conn: Connection, level: int, index: int) -> Iterator[Fault]:
-    first = index << (TILE_HEIGHT * (level + 1))
-    with translated():
-        row = conn.execute(_TILES, (level, index, index + 1), binary=True).fetchone()
-        below = conn.execute(
-            sql.READ_TILE_ROOTS, (level - 1, index * TILE_WIDTH, (index + 1) * TILE_WIDTH), binary=True
-        )
-        roots: Sequence[bytes] = [root for (root,) in below]
-    if row is None:
-        return  # it is gone since: what is missing is reported next time
-    for offset, (stored, computed) in enumerate(zip(split_hashes(row[1]), roots, strict=False)):
-        if stored != computed:
-            position = first + (offset << (TILE_HEIGHT * level)) + 1
-            detail = f"tile {level}/{index} has {short(stored)} at {offset}, the tile below {short(computed)}"
-            yield Fault(Kind.TILE, detail, position)
-    if len(roots) == TILE_WIDTH and LeafList(split_hashes(row[1])).subtree(0, TILE_HEIGHT) != row[2]:
-        yield Fault(Kind.TILE, f"the root of tile {level}/{index} is not that of its hashes", first + 1)

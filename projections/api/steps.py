@@ -22,6 +22,7 @@ from ledger.store.recorded import RecordedEvent
 from projections import steps
 from projections.api.schema import AccountAtAnswer
 
+VERSION_MAX = parameters.NUMBER_MAX - 1  # the step after it has to have a number, too
 _PARAMETERS = [
     query("timestamp", INSTANT, "RFC 3339 with an offset, to the microsecond; by recorded_at"),
     query("version", int, "of the account, in place of a timestamp; 0 is before it existed"),
@@ -34,7 +35,7 @@ class AccountAtView(ApiView):
     async def get(self, request: Request, account_id: str) -> HttpResponse:
         """An account as it was, and why. Before its first event it is at version 0 and `event` is null."""
         fields.account_id(account_id)
-        at, version = parameters.instant(request, "timestamp"), parameters.number(request, "version", -1)
+        at, version = parameters.instant(request, "timestamp"), parameters.number(request, "version", -1, VERSION_MAX)
         if (at is None) == (version < 0):
             raise InvalidParameter("either timestamp or version says when", parameter="timestamp")
         head = await journal_head(request)

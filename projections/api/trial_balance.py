@@ -28,22 +28,22 @@ class TrialBalanceView(ApiView):
         """The whole books in a few lines, with everything that the journal holds at this moment."""
         as_of = parameters.instant(request, "as_of")
 
-        def look() -> selectors.Page[TrialBalanceLine]:
+        def look() -> selectors.TrialBalance:
             return selectors.trial_balance(as_of)
 
         # The journal's head first: what is settled by it is in every read model that has reached it.
         backlog = await in_thread(ledger.backlog)
         head = backlog.head_position
-        page = await freshness.reached(request, look, at_least=head)
+        found = await freshness.reached(request, look, at_least=head)
         is_settled = as_of is not None and backlog.is_settled(as_of)
         body = {
             "as_of": None if as_of is None else format_instant(as_of),
-            "position": page.position,
-            "currencies": [_json(line) for line in page.rows],
-            "balanced": all(line.difference_minor == 0 for line in page.rows),
-            "final": is_settled and page.position >= head,
+            "position": found.position,
+            "currencies": [_json(line) for line in found.lines],
+            "balanced": all(line.difference_minor == 0 for line in found.lines),
+            "final": is_settled and found.is_whole and found.position >= head,
         }
-        return answer(body, position=page.position)
+        return answer(body, position=found.position)
 
 
 def _json(line: TrialBalanceLine) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -25,26 +25,45 @@ from projections.models import Checkpoint, ParkedEvent
 from projections.projection import registry
 from projections.selectors import ALIAS, snapshot
 from projections.source import Sequenced
+from projections.steps import check_exists
 
 BATCH = 1_000
+END = 2**62 - 1  # after every position; twice as much, plus one, is still a posting's key
+EARLIEST = datetime.min.replace(tzinfo=UTC) + FINAL_AFTER
 Progress = Callable[[int, int], None]
 
 
 def check(progress: Progress, account_id: str | None = None, since: datetime | None = None) -> Iterator[Finding]:
-    """Yield every difference. `account_id`: only this one's rows. `since`: only what was recorded from then on."""
+    """Yield every difference. `account_id`: only this one's rows. `since`: only what was recorded from then on.
+
+    Raises: InvalidAccountId, AccountNotFound.
+    """
+    if account_id is not None:
+        check_exists(account_id)
     tables = [table for projection in registry() for table in projection.tables]
     with snapshot(*tables), connections[ALIAS].cursor() as cursor:
         standing = {c.projection: c.position for c in Checkpoint.objects.all()}
         up_to = min((standing.get(projection.name, 0) for projection in registry()), default=0)
-        yield from (Finding(name, "position", up_to, at) for name, at in sorted(standing.items()) if at != up_to)
-        for parked in ParkedEvent.objects.order_by("projection", "position").iterator():
+        ahead = [Finding(name, "position", up_to, at) for name, at in sorted(standing.items()) if at != up_to]
+        yield from ahead
+        waiting = ParkedEvent.objects.order_by("projection", "position")
+        if account_id is not None:
+            waiting = waiting.filter(aggregate_id=account_id)
+        for parked in waiting.iterator():
             yield Finding(parked.projection, f"event {parked.position}", "applied", f"parked: {parked.reason}")
         after = 0 if since is None else _position_before(since, up_to)
         erasures = Erasures(up_to)
         with closing(Fold()) as fold, closing(Transfers(account_id)) as transfers:
             for events in _windows(after, up_to, account_id):
-                yield from _compare_window(cursor, fold, transfers, erasures, events, account_id)
-                progress(events[-1].position, up_to)
+                # From the end of the one before: what stands between two of an account's events is not its.
+                window = (after + 1, events[-1].position)
+                yield from _compare_window(cursor, fold, transfers, erasures, events, window, account_id)
+                after = events[-1].position
+                progress(after, up_to)
+            if not ahead:
+                # Nothing happened after the last event, so no row may say that something did.
+                yield from _compare_window(cursor, fold, transfers, erasures, [], (after + 1, END), account_id)
+                progress(up_to, up_to)
             yield from transfers.finish(cursor)
             yield from compare_accounts(cursor, fold, account_id, is_whole=since is None and account_id is None)
             if since is None:
@@ -55,9 +74,7 @@ def check(progress: Progress, account_id: str | None = None, since: datetime | N
 
 
 def _compare_window(cursor: Any, fold: Fold, transfers: Transfers, erasures: Erasures, events: list[Sequenced],
-                    account_id: str | None) -> Iterator[Finding]:  # fmt: skip
-    # An account's events do not lie together, and neither do its rows: the window is theirs.
-    window = (events[0].position, events[-1].position)
+                    window: tuple[int, int], account_id: str | None) -> Iterator[Finding]:  # fmt: skip
     steps = [
         step
         for _, command in groupby(open_events(events), key=lambda sequenced: sequenced.command_id)
@@ -114,7 +131,7 @@ def _commands_of(account_id: str, after: int, up_to: int) -> Iterable[list[Seque
 def _position_before(since: datetime, up_to: int) -> int:
     """Return a position before which nothing was recorded at or after an instant; found by halving."""
     low, high = 0, up_to
-    since -= FINAL_AFTER  # the journal's order is that of recorded_at but for what came late
+    since = max(since, EARLIEST) - FINAL_AFTER  # the journal's order is that of recorded_at but for what came late
     while low < high:
         middle = (low + high + 1) // 2
         sequenced = source.read_at(middle)

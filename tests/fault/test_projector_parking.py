@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from chronicle.roles import Role
 from ledger.domain.commands import CreateAccount, Deposit
-from ledger.store import journal
+from ledger.domain.instants import format_instant
+from ledger.store import history, journal
 from projections import accounts, activity, applying, money, postings, transactions, turn
 from projections.money import MOVES_MONEY
 from projections.projection import Batch
+from tests.api_world import client_with, get, ok
 from tests.poison_world import a_history_with_poison, is_poison, parked, poisonous
 from tests.read_world import (
     WRONG_BOOKS,
@@ -52,7 +56,10 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
         order_everything()
         wait_until_applied()
         assert len(parked(name)) == len(expected) + 1, "one more waits behind"
+        untouched = min({s.event.aggregate_id for s in events} - {row[1] for row in parked(name)})
         assert call("show_projections") == 1
+        assert call("verify_consistency", "--account", usd[0]) == 1
+        assert call("verify_consistency", "--account", untouched) == 0, "that other accounts wait is not its fault"
         assert call("retry_parked", name) == 1, "the bug is still there"
         assert {row[0] for row in read_model("SELECT attempts FROM parked_events WHERE is_cause")} == {2}
     with projector():
@@ -118,6 +125,18 @@ def test_the_books_balance_while_something_is_parked() -> None:
         wait_until_applied()
     assert parked("postings")
     assert read_model(WRONG_BOOKS["a command whose postings do not cancel"]) == []
+
+
+def test_no_trial_balance_is_final_while_something_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_history_with_poison()
+    monkeypatch.setattr(history, "FINAL_AFTER", timedelta(0))
+    auditor, as_of = client_with(Role.AUDITOR), format_instant(journal.read(0)[-1].event.recorded_at)
+    with poisonous(transactions), projector():
+        wait_until_applied()
+        assert ok(get(auditor, "trial-balance", as_of=as_of))["final"] is False
+    with projector():
+        assert call("retry_parked") == 0
+        assert ok(get(auditor, "trial-balance", as_of=as_of))["final"] is True
 
 
 def test_a_retry_while_the_projector_works_is_noticed_by_it() -> None:

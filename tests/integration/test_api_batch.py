@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from django.test import AsyncClient, Client
 
 from chronicle.roles import Role
 from ledger.api import batch
+from ledger.engine import execute as engine
 from ledger.engine.execute import COMMANDS_MAX
+from ledger.engine.submission import Outcome, Submission
 from tests.api_world import API, JSON, new_id, new_token, new_user, ok, open_account, post, problem
 from tests.ledger_world import history, new_account, table_sizes
 from tests.waiting import eventually
@@ -52,6 +55,34 @@ def test_nonsense_among_commands_is_an_outcome_of_its_own_and_the_others_are_car
     codes = [outcome.get("code", "accepted") for outcome in answered["outcomes"]]
     assert codes == [code for _, expected in NONSENSE for code in (expected, "accepted")]
     assert history(account_id)[-1] == (1 + len(NONSENSE), "MoneyDeposited", 100 * len(NONSENSE))
+
+
+def test_a_defect_in_a_later_part_is_an_outcome_of_each_command_that_it_stopped(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id, real, parts = open_account(operator), engine.execute_in_one_transaction, list[int]()
+    commands = [
+        {"type": "deposit", "account_id": account_id, "amount": "1", "idempotency_key": new_id("key")} for _ in range(5)
+    ]
+
+    def fails_second(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
+        parts.append(len(submissions))
+        if len(parts) == 2:
+            raise ZeroDivisionError("a defect")
+        return real(submissions, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
+        patch.setattr(engine, "execute_in_one_transaction", fails_second)
+        answered = ok(post(operator, "batch", {"commands": commands}))
+    assert (answered["success"], answered["accepted"], answered["rejected"]) == (False, 2, 3)
+    stopped = answered["outcomes"][2:]
+    assert {(outcome["code"], outcome["status"]) for outcome in stopped} == {("internal_error", 500)}
+    assert "same idempotency key" in stopped[0]["detail"]
+    assert "ZeroDivisionError" not in json.dumps(answered)
+    again = ok(post(operator, "batch", {"commands": commands}))
+    assert [outcome["replayed"] for outcome in again["outcomes"]] == [True] * 2 + [False] * 3
+    assert history(account_id)[-1] == (6, "MoneyDeposited", 5_00)
 
 
 @pytest.mark.parametrize(("nonsense", "code"), NONSENSE[:-1])

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
-from django.test import AsyncClient, AsyncRequestFactory
+from django.test import AsyncClient, AsyncRequestFactory, RequestFactory
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
@@ -60,6 +62,24 @@ async def test_a_call_sets_every_protective_header_and_changes_no_thread(
     assert response["Referrer-Policy"] == "same-origin"
     assert "frame-ancestors 'none'" in response["Content-Security-Policy"]
     assert "Set-Cookie" not in response
+
+
+def test_the_policy_is_the_one_that_django_csp_makes_and_a_views_own_word_counts() -> None:
+    def answered(cls: type[CSPMiddleware], **said: object) -> HttpResponse:
+        response = HttpResponse()
+        vars(response).update(said)
+        answer = cls(lambda request: response)(RequestFactory().get("/"))
+        assert isinstance(answer, HttpResponse)
+        return answer
+
+    images = {"img-src": ["https://example.org"]}
+    policies = []
+    for said in ({}, {"_csp_update": images}, {"_csp_exempt": True}):
+        ours = answered(middleware.ContentSecurityPolicy, **said).headers
+        assert dict(ours) == dict(answered(CSPMiddleware, **said).headers)
+        policies.append(ours.get(HEADER, ""))
+    assert [bool(policy) for policy in policies] == [True, True, False]
+    assert [images["img-src"][0] in policy for policy in policies] == [False, True, False]
 
 
 async def test_middleware_that_needs_no_database_runs_in_the_loops_own_thread() -> None:

@@ -6,17 +6,19 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from ledger.domain.commands import Deposit, Withdraw
+from ledger.engine import batching
 from ledger.engine.batching import Batcher
 from ledger.engine.submission import Accepted, Submission
 from ledger.errors import Overloaded
 from tests.api_world import new_id
 from tests.gate import Gate
 from tests.ledger_world import history, new_account, rows, submission
-from tests.waiting import wait_for
+from tests.waiting import eventually, wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 ONE = Decimal(1)
@@ -77,6 +79,36 @@ def test_no_kind_of_defect_keeps_the_others_from_their_answers(
     outcomes = asyncio.run(submit_all())
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [False, True, True, False, True]
     assert history(account_id)[-1][:1] == (4,)
+
+
+async def test_a_lone_command_waits_for_nobody(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "GATHER_S", 3_600.0)
+    account_id = await asyncio.to_thread(new_account)
+    async with asyncio.timeout(10):
+        assert isinstance(await batcher.submit(submission(Deposit(account_id, ONE))), Accepted)
+
+
+async def test_commands_that_have_company_wait_for_those_that_are_on_their_way(
+    batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, account_id = Gate(monkeypatch), await asyncio.to_thread(new_account)
+
+    def until_all_are_there(seconds: float) -> None:
+        wait_for(lambda: len(batcher._waiting) == 6, "the ones on their way")
+
+    monkeypatch.setattr(batching, "time", SimpleNamespace(sleep=until_all_are_there))
+
+    async def send(count: int) -> list[asyncio.Task[object]]:
+        return [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(count)]
+
+    sent = await send(1)
+    assert await asyncio.to_thread(gate.entered.wait, 10)
+    sent += await send(2)
+    await eventually(lambda: len(batcher._waiting) == 2, "two of them waiting")
+    gate.opened.set()
+    sent += await send(4)
+    assert all(isinstance(outcome, Accepted) for outcome in await asyncio.gather(*sent))
+    assert gate.sizes == [1, 6]
 
 
 def test_a_batcher_that_closes_under_load_takes_nothing_more_and_answers_what_it_took(

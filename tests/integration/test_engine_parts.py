@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from ledger.engine import transaction, writing
 from ledger.engine.execute import COMMANDS_PER_TRANSACTION, execute
 from ledger.engine.remembered import Remembered
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
-from ledger.errors import Busy, StoreUnavailable
+from ledger.errors import Busy, InternalError, StoreUnavailable
 from ledger.store import event_store
 from tests.ledger_world import history, new_account, scalar, submission, table_sizes
 
@@ -95,6 +95,54 @@ def test_what_comes_after_a_part_that_cannot_be_written_is_told_so_and_may_be_se
     again = execute(keyed(account_id, count))
     assert [isinstance(o, Accepted) and o.replayed for o in again].count(True) == COMMANDS_PER_TRANSACTION
     assert history(account_id)[-1] == (count + 1, "MoneyDeposited", 100 * count)
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_defect_in_a_later_part_leaves_every_command_an_answer_and_nothing_is_done_twice(
+    monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    monkeypatch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
+    account_id, calls = new_account(), list[int]()
+
+    def fails_second() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ZeroDivisionError("a defect")
+
+    with monkeypatch.context() as patch:
+        if is_written:
+            outcomes = execute(keyed(account_id, 6), on_commit=fails_second)
+        else:
+            patch.setattr(engine, "execute_in_one_transaction", before(fails_second, engine.execute_in_one_transaction))
+            outcomes = execute(keyed(account_id, 6))
+    assert codes(outcomes) == ["accepted"] * 2 + ["internal_error"] * 4
+    failed = outcomes[-1]
+    assert isinstance(failed, Rejected)
+    assert isinstance(failed.error, InternalError)
+    assert isinstance(failed.error.__cause__, ZeroDivisionError)
+    assert history(account_id)[-1][2] == 100 * (4 if is_written else 2)
+    again = execute(keyed(account_id, 6))
+    assert [isinstance(o, Accepted) and o.replayed for o in again].count(True) == (4 if is_written else 2)
+    assert history(account_id)[-1] == (7, "MoneyDeposited", 6_00)
+
+
+def before(what: Callable[[], None], function: Callable[..., list[Outcome]]) -> Callable[..., list[Outcome]]:
+    def both(*arguments: Any, **options: Any) -> list[Outcome]:
+        what()
+        return function(*arguments, **options)
+
+    return both
+
+
+def test_a_defect_in_the_first_part_or_in_the_only_one_is_raised() -> None:
+    account_id = new_account()
+
+    def fails() -> None:
+        raise ZeroDivisionError("a defect")
+
+    for options in ({}, {"atomic": True}):
+        with pytest.raises(ZeroDivisionError):
+            execute([submission(Deposit(account_id, ONE))], on_commit=fails, **options)
 
 
 def test_a_call_of_which_nothing_was_written_is_put_off_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from auditor.access_log import ACCOUNT, record
 from chronicle.roles import Role
 from ledger.engine import erasure
 from ledger.engine.erasure import erase
@@ -22,17 +25,19 @@ from ledger.evidence.verify_evidence import UNREADABLE, Broken, check_certificat
 from ledger.store import log_key
 from ledger.store.connection import connection
 from ledger.store.signed_note import Signer
+from projections.models import Account
 from tests.api_world import new_user
-from tests.erasure_world import ABOUT_ANN, in_read_model, signed_texts, texts
+from tests.erasure_world import ABOUT_ANN, found_in, in_read_model, in_statistics, signed_texts, texts
 from tests.key_world import rotate
 from tests.ledger_world import rows
+from tests.portal_world import page, signed_in
 from tests.proof_world import sign, tamper
 from tests.read_world import (
     projector,
     relay,
     wait_until_applied,
 )
-from tests.servers import Servers
+from tests.servers import Servers, libpq
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
@@ -73,6 +78,48 @@ def test_the_command_erases_certifies_and_waits_until_all_is_forgotten(tmp_path:
     forged.write_text(file.read_text().replace("request 17", "request 71"))
     with pytest.raises(CommandError, match="does not hold"):
         run("--check", str(forged))
+
+
+def test_no_sample_of_a_column_that_the_databases_plan_with_outlives_it(tmp_path: Path, stack: Servers) -> None:
+    """Autovacuum takes them whenever it likes: of names and descriptions, of what was searched for, of keys."""
+    texts()
+    applied()
+    user, admin = new_user(Role.AUDITOR), new_user(Role.ADMINISTRATOR).get_username()
+    for path in ("/a/?q=Annabella", "/a/?q=Annabella", "/a/?q=Bobby"):
+        record(user, ACCOUNT, "ann", path)
+    read_model, portal = settings.READ_MODEL_URL, settings.DATABASE_URL
+    with psycopg.connect(libpq(portal)) as connection:
+        ((key_of_ann,),) = connection.execute("SELECT encode(key, 'hex') FROM subject_keys WHERE account_id = 'ann'")
+    for url in (read_model, portal):
+        with psycopg.connect(libpq(url), autocommit=True) as connection:
+            connection.execute("ANALYZE")
+    assert {"accounts", "transactions"} <= in_statistics(read_model, "Ann")
+    assert in_statistics(portal, "Annabella") == {"access_log"}
+    assert in_statistics(portal, key_of_ann) == {"subject_keys"}
+    with relay(), projector():
+        run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(tmp_path / "ann"))
+    assert [word for word in ABOUT_ANN if in_statistics(read_model, word) or in_statistics(portal, word)] == []
+    assert in_statistics(portal, key_of_ann) == set()
+
+
+def test_what_was_searched_for_in_a_subjects_texts_is_cleared_too(tmp_path: Path, stack: Servers) -> None:
+    texts()
+    applied()
+    auditor, admin = signed_in(Role.AUDITOR), new_user(Role.ADMINISTRATOR).get_username()
+    searched = ("Annhotel", "annhot", "Annrefused", "Annrent", "Bobwages", "Initial")
+    for word in searched:
+        record(new_user(Role.AUDITOR), ACCOUNT, "ann", f"/a/?q={word}&p=2")
+        asked = auditor.post(f"/admin/exports/new/?list=projections.transaction&q={word}", {"format": "csv"})
+        assert asked.status_code == 302
+    assert auditor.get(page(Account, "change", "ann"), {"text": "Annhotel"}).status_code == 200
+    portal = settings.DATABASE_URL
+    assert set(found_in(portal, searched)["public.access_log"]) == set(searched)
+    assert set(found_in(portal, searched)["public.jobs"]) == set(searched)
+    with relay(), projector():
+        run("--account", "ann", "--reason", "request 17", "--actor", admin, "--yes", "--output", str(tmp_path / "ann"))
+    assert found_in(portal, searched) == {
+        name: ["Bobwages", "Initial"] for name in ("public.access_log", "public.jobs")
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from chronicle.processes import CHECK_FAILED, MISSING
 from ledger.engine import execute as engine
-from ledger.errors import StoreUnavailable
+from ledger.errors import InternalError, StoreUnavailable
 from ledger.importing import run as importing
 from tests.api_world import new_id
 from tests.import_world import Imported, deposits, jsonl, outcomes
@@ -49,6 +49,29 @@ def test_a_store_that_goes_away_ends_it_and_a_second_run_goes_on(
     assert "carried out up to line 4" in imported.faults
     assert Imported(path, "--batch", "3").printed == "10 lines: 10 accepted (6 of them before), 0 rejected, 0 malformed"
     assert balance(account_id) == 55_00
+
+
+def test_a_defect_between_the_parts_of_a_batch_ends_it_and_a_second_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = new_account()
+    path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, 1, 2, 3, 4))
+    real, parts = engine.execute_in_one_transaction, []
+
+    def fails_second(*arguments: Any, **options: Any) -> Any:
+        parts.append(True)
+        if len(parts) == 2:
+            raise ZeroDivisionError("a defect")
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
+        patch.setattr(engine, "execute_in_one_transaction", fails_second)
+        with pytest.raises(InternalError):
+            Imported(path)
+    assert balance(account_id) == 3_00
+    assert Imported(path).printed == "4 lines: 4 accepted (2 of them before), 0 rejected, 0 malformed"
+    assert balance(account_id) == 10_00
 
 
 def test_a_store_that_goes_away_between_the_parts_of_a_batch_is_said_with_the_line_it_got_to(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import struct
+import sys
+from itertools import combinations_with_replacement
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,12 +19,15 @@ from knox.models import AuthToken
 
 from chronicle.roles import Role, create_groups
 from ledger.domain.commands import CreateAccount
+from ledger.evidence import verify_evidence
 from ledger.store import merkle
 from ledger.store.hashing import leaf_hash
 from ledger.store.signed_note import Verifier
 from ledger.store.tiles import split_hashes
 from ledger.store.tree_head_note import TreeHead, open_tree_head, read_tlog_proof
+from ledger.store.tree_heads import StoredHead
 from tests.proof_world import long_history, order, rows, sign, small_history, submit
+from tests.unit.test_merkle import recursive_hash
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
@@ -207,6 +213,72 @@ def test_a_later_head_is_proven_to_continue_an_earlier_one(public: Client) -> No
     assert public.get("/log/consistency").json()["code"] == "invalid_tree_size"
     for far in ("0" * 19 + "19", "0" * 19 + "1" * 5_000, str(2**63)):
         assert public.get(f"/log/consistency?first={far}").json()["code"] == "invalid_tree_size"
+
+
+def test_a_proof_of_consistency_comes_as_a_witness_takes_it_and_the_offline_script_checks_it(
+    public: Client, tmp_path: Path
+) -> None:
+    """C2SP's tlog-proof knows inclusion only; its text for consistency is the request to tlog-witness's add-checkpoint."""
+    kept = [small_history()]
+    for size in (256, 300, 513):
+        submit(*(CreateAccount(f"more-{size}-{number}", "More", "USD") for number in range(size - kept[-1].tree_size)))
+        kept.append(sign())
+    leaves = [bytes(leaf) for (leaf,) in rows("SELECT event_hash FROM journal ORDER BY position")]
+    key, file = public.get("/log/key").text.strip(), tmp_path / "consistency.txt"
+    for first, second in combinations_with_replacement(kept, 2):
+        query = f"first={first.tree_size}&second={second.tree_size}"
+        response = public.get(f"/log/consistency?{query}&form=add-checkpoint")
+        assert response["Content-Type"] == "text/plain; charset=utf-8"
+        name = f"consistency-{first.tree_size}-{second.tree_size}.txt"
+        assert response["Content-Disposition"] == f'attachment; filename="{name}"'
+        lines, _, checkpoint = response.text.partition("\n\n")
+        old, *path = lines.split("\n")
+        assert (old, checkpoint) == (f"old {first.tree_size}", second.note)
+        hashes = [base64.b64decode(line, validate=True) for line in path]
+        assert hashes == recursive_proof(first.tree_size, leaves[: second.tree_size])
+        file.write_bytes(response.content)
+        assert offline(file, first.note, key, tmp_path) == 0
+        for wrong in [*set(kept) - {first}, altered_root(first)]:
+            note = wrong if isinstance(wrong, str) else wrong.note
+            assert offline(file, note, key, tmp_path) == 1
+        for number in range(len(response.text)):
+            damaged = response.text[:number] + "0" + response.text[number + 1 :]
+            if damaged != response.text and (number < 40 or number % 7 == 0):
+                file.write_text(damaged)
+                assert offline(file, first.note, key, tmp_path) != 0
+    refused = public.get("/log/consistency?first=10&form=tlog-proof")
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
+
+
+def recursive_proof(first: int, leaves: list[bytes], is_whole: bool = True) -> list[bytes]:
+    """RFC 9162 section 2.1.4.1, word for word: SUBPROOF(m, D_n, b)."""
+    if first == len(leaves):
+        return [] if is_whole else [recursive_hash(leaves)]
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    if first <= k:
+        return [*recursive_proof(first, leaves[:k], is_whole), recursive_hash(leaves[k:])]
+    return [*recursive_proof(first - k, leaves[k:], False), recursive_hash(leaves[:k])]
+
+
+def offline(file: Path, kept: str, key: str, folder: Path) -> int:
+    """Return what the offline script leaves with."""
+    (folder / "kept").write_text(kept)
+    arguments = ["verify_evidence.py", str(file), "--head", str(folder / "kept"), "--key", key]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", arguments)
+        try:
+            return verify_evidence.main()
+        except SystemExit as left:
+            return int(str(left.code))
+
+
+def altered_root(head: StoredHead) -> str:
+    """Return a head of that size over another history, as somebody else might have kept one."""
+    origin, size, root, *rest = head.note.split("\n")
+    other = base64.b64encode(bytes(reversed(base64.b64decode(root)))).decode()
+    return "\n".join([origin, size, other, *rest])
 
 
 def test_the_key_is_offered_as_a_vkey(public: Client) -> None:

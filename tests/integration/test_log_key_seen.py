@@ -19,7 +19,7 @@ from django.test import Client
 
 from ledger.domain.commands import Deposit
 from ledger.evidence import verify_evidence
-from ledger.evidence.balance import prove_balance
+from ledger.evidence.balance import packed, prove_balance
 from ledger.store import log_key, succession
 from ledger.store.signed_note import Signer
 from ledger.verify.faults import Kind
@@ -95,10 +95,13 @@ def test_a_proven_balance_is_believed_from_either_key_and_small_after_five_chang
     for key in (first, current()):
         verify_evidence.check_balance(path, key.vkey)
     assert path.stat().st_size <= 8 * 1024
-    keys = answer["proof"]["succession"]
-    for changed in ({**keys, "notes": keys["notes"][1:]}, {**keys, "notes": keys["notes"][::-1]}, {"changes": []}):
-        path.write_text(json.dumps(answer | {"proof": answer["proof"] | {"succession": changed}}))
-        with pytest.raises(verify_evidence.Broken):
+    *lines, notes = verify_evidence.unpack(answer["proof"]["packed"])
+    notes = json.loads(notes)
+    forged = [notes[0].replace("succession\n", "succession\n ")]
+    for changed in (notes[1:], notes[:-1], notes[::-1], [notes[0], *notes[2:]], [], [*forged, *notes[1:]]):
+        text = "\n".join([*lines, json.dumps(changed, ensure_ascii=False)]).encode()
+        path.write_text(json.dumps(answer | {"proof": answer["proof"] | {"packed": packed(text)}}))
+        with pytest.raises((verify_evidence.Broken, *verify_evidence.UNREADABLE)):
             verify_evidence.check_balance(path, first.vkey)
 
 

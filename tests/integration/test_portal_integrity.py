@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import subprocess
@@ -191,6 +192,18 @@ def test_a_kept_head_is_the_beginning_of_the_current_log(auditor: Client) -> Non
     shown = compared(auditor, "\n " + kept.note.replace("\n", "\r\n") + "\n\n")
     assert "The same history The first 10 events are exactly those that your head signed; 5 were added" in shown
     assert "Your head is the current one" in compared(auditor, sign().note)
+
+
+def test_the_proof_of_a_comparison_can_be_taken_away(auditor: Client) -> None:
+    kept = small_history()
+    assert "form=add-checkpoint" not in auditor.get("/admin/integrity/compare/", {"head": kept.note}).text, "no path"
+    deposit_more("ann", 1_005)
+    later = sign()
+    page = auditor.get("/admin/integrity/compare/", {"head": kept.note}).text
+    (link,) = re.findall(r'href="(/log/consistency[^"]+)"', page)
+    taken = auditor.get(html.unescape(link)).text
+    assert taken.startswith("old 10\n")
+    assert taken.endswith(f"\n\n{later.note}")
 
 
 def test_a_head_of_another_history_is_told_apart(auditor: Client, stack: Servers) -> None:

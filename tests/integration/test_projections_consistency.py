@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from chronicle.processes import USAGE
 from ledger.domain.instants import format_instant
 from ledger.store import journal
+from projections import selectors
 from projections.consistency.spill import Spill
+from projections.time_travel import Cut
+from projections.time_travel import books as books_at
 from tests.every_command import RandomCommands, open_in_two_currencies
 from tests.read_world import (
     change_read_model,
@@ -18,10 +25,12 @@ from tests.read_world import (
     order_everything,
     projector,
     random_commands,
+    read_model,
     relay,
     submit,
     wait_until_applied,
 )
+from tests.servers import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
@@ -53,6 +62,18 @@ def test_right_books_have_no_difference(books: int) -> None:
     assert call("--since", middle)[0] == 0
 
 
+def test_the_trial_balance_by_the_statements_is_that_of_the_postings(books: int) -> None:
+    """Also where money went to the exchange desk, which is outside as the world is."""
+    (exchanges,) = read_model("SELECT count(*) FROM transfers WHERE kind = 'exchange'")[0]
+    assert exchanges > 0
+    by_statements = {
+        line.currency: (line.accounts_minor, line.external_minor) for line in selectors.trial_balance(None).lines
+    }
+    by_postings = {total.currency: (total.accounts_minor, total.external_minor) for total in books_at(Cut()).totals}
+    assert by_statements == by_postings
+    assert all(accounts + outside == 0 for accounts, outside in by_statements.values())
+
+
 ONE_LINE = "position = (SELECT max(position) FROM transactions WHERE account_id = 'acc-1')"
 A_MOVE = "transfer_id = (SELECT min(transfer_id) FROM transfers WHERE kind <> 'hold')"
 AN_OPEN_HOLD = "transfer_id = (SELECT min(transfer_id) FROM transfers WHERE status = 'held')"
@@ -74,6 +95,15 @@ WRONG = [
     ("transactions: event 1:", "INSERT INTO transactions SELECT 1, gen_random_uuid(), account_id, version, kind, "
      "amount_minor, balance_minor, currency, counter_account, transfer_id, description, recorded_at, effective_at "
      f"FROM transactions WHERE {ONE_LINE}"),
+    ("transactions: event 999", f"UPDATE transactions SET position = 999 WHERE {ONE_LINE}"),
+    ("transactions: event 999", "INSERT INTO transactions SELECT 999, gen_random_uuid(), account_id, version, kind, "
+     "amount_minor, balance_minor, currency, counter_account, transfer_id, description, recorded_at, effective_at "
+     f"FROM transactions WHERE {ONE_LINE}"),
+    ("postings: posting 1999", "INSERT INTO postings SELECT 1999, 999, command_id, account_id, is_external, currency, "
+     f"amount_minor, recorded_at, effective_at FROM postings WHERE NOT is_external AND {ONE_LINE}"),
+    ("transfers: transfer late", "INSERT INTO transfers SELECT 'late', kind, from_account_id, to_account_id, "
+     "amount_minor, moved_minor, currency, description, status, expires_at, events, recorded_at, 999, "
+     f"updated_at, 999 FROM transfers WHERE {A_MOVE}"),
     ("postings: posting", f"UPDATE postings SET amount_minor = amount_minor * 2 WHERE NOT is_external AND {ONE_LINE}"),
     ("postings: posting", f"UPDATE postings SET account_id = 'acc-2' WHERE NOT is_external AND {ONE_LINE}"),
     ("postings: command", "DELETE FROM postings WHERE posting_id IN "
@@ -161,3 +191,31 @@ def test_a_working_projector_does_not_disturb_the_comparison() -> None:
             if seed == 0:
                 wait_until_applied()
             assert call()[0] == 0
+
+
+@pytest.mark.parametrize("command", ["verify_consistency", "show_projections", "retry_parked"])
+def test_a_check_that_could_not_be_made_has_not_failed(command: str, database: None) -> None:
+    """Exit 3 and one sentence, not 1 and a traceback."""
+    nowhere = "postgresql://postgres@127.0.0.1:1/read_model"
+    done = subprocess.run(
+        [sys.executable, "manage.py", command],
+        cwd=REPOSITORY, env={**os.environ, "READ_MODEL_URL": nowhere}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    last = done.stderr.strip().splitlines()[-1]
+    assert (done.returncode, last.partition(":")[0], "Traceback" in done.stderr) == (3, "database_unavailable", False)
+
+
+@pytest.mark.parametrize("account_id", ["ghost", "transfer:1"])
+def test_an_account_that_does_not_exist_is_wrong_usage(account_id: str, books: int) -> None:
+    """Or a misspelled one would be found to be right."""
+    with pytest.raises(CommandError) as refused:
+        call("--account", account_id)
+    assert refused.value.returncode == USAGE
+
+
+def test_the_first_and_the_last_instants_of_the_calendar_bound_a_comparison(books: int) -> None:
+    for since in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert call("--since", since) == (
+            0,
+            f"the read models are the fold of the event store, up to position {books}\n",
+        )

@@ -6,10 +6,11 @@ import threading
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from projections import rebuild, selectors
 from projections.connection import read_model_connection
+from projections.differences import Difference
 from projections.models import Transaction
 from projections.projection import by_name
 from tests.read_world import (
@@ -115,6 +116,45 @@ def test_going_back_is_one_command_and_the_old_set_is_kept_until_told() -> None:
     assert call("accounts", "--drop-previous") == (0, "accounts: previous set dropped\n")
     assert call("accounts", "--drop-previous") == (0, "accounts: nothing to drop\n")
     assert call("accounts", "--back")[0] == 1, "there is nothing to go back to"
+    for flags in (("--back", "--diff"), ("--back", "--no-switch"), ("--drop-previous", "--require-equal")):
+        with pytest.raises(CommandError) as refused:
+            call("accounts", *flags)
+        assert "--" in str(refused.value)
+
+
+def test_going_back_that_failed_can_be_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_built_read_model()
+    change_read_model("UPDATE accounts SET owner_name = 'as it was'")
+    assert call("accounts")[0] == 0
+    monkeypatch.setattr(rebuild, "SWITCH_ATTEMPTS_MAX", 1)
+    with read_model_connection() as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM accounts")  # and holds its lock until the transaction ends
+        code, printed = call("accounts", "--back")
+    assert (code, "never free" in printed) == (1, True)
+    code, printed = call("accounts", "--back")
+    assert code == 0, printed
+    assert read_model("SELECT count(*) FROM accounts WHERE owner_name = 'as it was'") == [(6,)]
+
+
+def test_what_differs_is_shown_before_it_is_decided_to_switch() -> None:
+    a_built_read_model()
+    change_read_model("UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-3'")
+    shown = "accounts: 1 rows only live, 1 only rebuilt"
+    code, printed = call("accounts", "--no-switch", "--diff")
+    assert (code, shown in printed) == (0, True)
+    with pytest.raises(AssertionError):
+        assert_read_model_is_right()
+    live: list[int] = []
+
+    def show(difference: Difference) -> None:
+        assert difference
+        live.append(read_model("SELECT count(*) FROM rebuild_accounts.accounts")[0][0])
+
+    with read_model_connection() as connection:
+        rebuild.build(connection, by_name("accounts"), lambda *_: None)
+        rebuild.switch(connection, by_name("accounts"), show=show)
+    assert live == [6], "shown while the built set was beside the live one"
+    assert_read_model_is_right()
 
 
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:

@@ -35,6 +35,20 @@ def conn(database: None) -> Iterator[StoreConnection]:
         yield connection
 
 
+@pytest.mark.parametrize("is_in_loop", [False, True])
+async def test_what_is_refused_at_the_end_of_its_transaction_is_an_error_of_the_round(
+    conn: StoreConnection, is_in_loop: bool
+) -> None:
+    conn.execute("CREATE TEMPORARY TABLE once (n bigint UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    round_ = Round()
+    round_.execute("INSERT INTO once VALUES (1), (1)")
+    round_.settle()
+    round_.execute("INSERT INTO once VALUES (2)")
+    with pytest.raises(errors.UniqueViolation):
+        await round_.run_in_loop(conn) if is_in_loop else round_.run(conn)
+    assert ask(conn, "SELECT n FROM once") == [(2,)], "what comes after it is a transaction of its own"
+
+
 def ask(conn: StoreConnection, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     round_ = Round()
     round_.execute(query, parameters)

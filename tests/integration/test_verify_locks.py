@@ -32,7 +32,7 @@ def owner(stack: Servers) -> Iterator[psycopg.Connection]:
 
 
 def problems() -> list[str]:
-    return [message.msg for message in check_locks(None, databases=["event_store"])]
+    return [message.msg for message in check_locks(None, databases=["event_store"]) if message.is_serious()]
 
 
 def test_as_migrated_every_lock_is_on() -> None:
@@ -89,11 +89,18 @@ def test_every_append_only_table_has_both_triggers(owner: psycopg.Connection) ->
     assert dict(found.fetchall()) == dict.fromkeys(APPEND_ONLY_TABLES, 2)
 
 
+DATABASE = settings.DATABASES["event_store"]["NAME"]
 OPENED = {
     "the role chronicle_app has UPDATE on events": (
         "GRANT UPDATE ON events TO chronicle_app", "REVOKE UPDATE ON events FROM chronicle_app"),
     "the role chronicle_app may make and change roles": (
         "ALTER ROLE chronicle_app CREATEROLE", "ALTER ROLE chronicle_app NOCREATEROLE"),
+    "the role chronicle_app has UPDATE on outbox": (
+        "GRANT UPDATE ON outbox TO chronicle_app", "REVOKE UPDATE ON outbox FROM chronicle_app"),
+    "the role chronicle_app has DELETE on django_migrations": (
+        "GRANT DELETE ON django_migrations TO chronicle_app", "REVOKE DELETE ON django_migrations FROM chronicle_app"),
+    "the role chronicle_app has INSERT on django_migrations": (
+        "GRANT INSERT ON django_migrations TO chronicle_app", "REVOKE INSERT ON django_migrations FROM chronicle_app"),
 }  # fmt: skip
 OPENED_ON_POSTGRESQL = {
     "the role chronicle_app has UPDATE on tiles": (
@@ -105,6 +112,18 @@ OPENED_ON_POSTGRESQL = {
         "REVOKE pg_write_all_data FROM chronicle_app"),
     "the role chronicle_app has TRUNCATE on journal": (
         "GRANT TRUNCATE ON journal TO chronicle_app", "REVOKE TRUNCATE ON journal FROM chronicle_app"),
+    "the role chronicle_app has TRUNCATE on outbox": (
+        "GRANT TRUNCATE ON outbox TO PUBLIC", "REVOKE TRUNCATE ON outbox FROM PUBLIC"),
+    "the role chronicle_app has UPDATE on django_migrations": (
+        "GRANT UPDATE (name) ON django_migrations TO chronicle_app",
+        "REVOKE UPDATE (name) ON django_migrations FROM chronicle_app"),
+    "the role chronicle_app has CREATE on the schema public": (
+        "GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"),
+    "the role chronicle_app has CREATE on the database": (
+        f"GRANT CREATE ON DATABASE {DATABASE} TO chronicle_app", f"REVOKE CREATE ON DATABASE {DATABASE} FROM chronicle_app"),
+    "the role chronicle_app may become pg_write_all_data, which has UPDATE on outbox": (
+        "GRANT pg_write_all_data TO chronicle_app WITH INHERIT FALSE",
+        "REVOKE pg_write_all_data FROM chronicle_app"),
     "the role chronicle_app is a superuser: no lock on history holds it": (
         "ALTER ROLE chronicle_app SUPERUSER", "ALTER ROLE chronicle_app NOSUPERUSER"),
     "the trigger tiles_append_only is gone, switched off or no longer refuses": (
@@ -115,8 +134,11 @@ OPENED_ON_POSTGRESQL = {
 }  # fmt: skip
 
 
-if not ON_COCKROACHDB:
-    OPENED |= OPENED_ON_POSTGRESQL
+OPENED_ON_COCKROACHDB = {
+    "the role chronicle_app has DROP on events": (
+        "GRANT DROP ON events TO chronicle_app", "REVOKE DROP ON events FROM chronicle_app"),
+}  # fmt: skip
+OPENED |= OPENED_ON_COCKROACHDB if ON_COCKROACHDB else OPENED_ON_POSTGRESQL
 
 
 @pytest.mark.parametrize("problem", OPENED)
@@ -133,7 +155,6 @@ def test_a_lock_that_was_opened_is_noticed(owner: psycopg.Connection, problem: s
 TRIGGER = (
     "CREATE OR REPLACE TRIGGER events_append_only BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION "
 )
-DATABASE = settings.DATABASES["event_store"]["NAME"]
 # What leaves every trigger in its place, under its name, and has it do nothing. Each with what undoes it.
 HOLLOWED = {
     "a function that only speaks of refusing": (
@@ -170,6 +191,30 @@ def test_a_trigger_that_stands_and_does_nothing_is_noticed(owner: psycopg.Connec
     assert problems() == []
 
 
+@postgresql_only("a trigger of CockroachDB that is gone is a warning")
+def test_a_trigger_that_is_gone_together_with_its_migration_is_noticed(owner: psycopg.Connection) -> None:
+    applied = ("FROM django_migrations WHERE app = 'ledger' AND name >= '0004'",)
+    rows = owner.execute(f"SELECT app, name, applied {applied[0]}").fetchall()
+    owner.execute("DROP TRIGGER events_append_only ON events")
+    owner.execute(f"DELETE {applied[0]}")
+    try:
+        assert problems() == ["the trigger events_append_only is gone, switched off or no longer refuses"]
+    finally:
+        owner.execute(f"{TRIGGER} refuse_change()")
+        owner.cursor().executemany("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", rows)
+    assert problems() == []
+
+
+@postgresql_only("a trigger of CockroachDB that is gone is a warning")
+def test_migrations_are_applied_whatever_is_not_there_yet_and_nothing_else_starts_before() -> None:
+    run_manage("migrate", "ledger", "0003")
+    try:
+        assert "the trigger tiles_append_only is gone, switched off or no longer refuses" in problems()
+    finally:
+        run_manage("migrate", "ledger")
+    assert problems() == []
+
+
 @postgresql_only("to own a table of CockroachDB a role needs rights on its schema")
 def test_a_role_that_owns_a_table_is_noticed(owner: psycopg.Connection) -> None:
     (user,) = owner.execute("SELECT current_user").fetchone()
@@ -189,6 +234,10 @@ PROCESSES = {
     "projector": [*MANAGE, "run_projections"],
     "worker for holds": [*MANAGE, "expire_holds"],
     "process manager": [*MANAGE, "run_sagas"],
+    "sweeper of old keys": [*MANAGE, "expire_keys"],
+    "traffic": [*MANAGE, "simulate_traffic", "--commands", "1"],
+    "import": [*MANAGE, "import_commands", "/dev/null", "--format", "csv", "--actor", "ann"],
+    "change of keys": [*MANAGE, "rotate_log_key"],
     "web": [sys.executable, "-m", "daphne", "--port", "0", "--bind", "127.0.0.1", "chronicle.asgi:application"],
 }
 

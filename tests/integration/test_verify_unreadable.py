@@ -56,7 +56,7 @@ def test_a_tile_above_levels_that_have_none_is_found(stack: Servers) -> None:
     long_history(300)
     tamper(stack, "INSERT INTO tiles SELECT 7, 3, hashes, root FROM tiles")
     (fault,) = faults()
-    assert (fault.kind, "tile 7/0 or a later one is stored" in fault.detail) == (Kind.TILE, True)
+    assert (fault.kind, "tile 7/3 is stored, and the tree has no such place" in fault.detail) == (Kind.TILE, True)
 
 
 def test_in_one_account_a_head_of_another_size_than_it_says_is_found(stack: Servers) -> None:

@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from chronicle.processes import USAGE
 from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Transfer
 from ledger.domain.errors import AccountNotFound
+from ledger.domain.instants import format_instant
 from ledger.engine.execute import execute
 from ledger.selectors import VersionNotFound
 from ledger.store import event_store, history, journal
@@ -96,8 +97,11 @@ def test_the_difference_of_two_cuts_is_that_of_their_books() -> None:
     for early, late in pairwise(instants):
         one, other = Cut(recorded_at=early), Cut(recorded_at=late)
         found = time_travel.difference(one, other)
+        old, new = folded(one), folded(other)
+        expected = [(id_, old.get(id_, 0), new.get(id_, 0)) for id_ in sorted(old.keys() | new.keys())]
+        changes = [(change.account_id, change.before_minor, change.after_minor) for change in found.changes]
+        assert changes == [(id_, before, after) for id_, before, after in expected if before != after]
         books = time_travel.books(one), time_travel.books(other)
-        assert found.changes == time_travel.changes(*books)
         assert (found.before.totals, found.after.totals) == (books[0].totals, books[1].totals)
         assert [book.at_position for book in (found.before, found.after)] == [book.at_position for book in books]
         assert found.total == len(found.changes)
@@ -211,7 +215,7 @@ def test_the_difference_between_two_instants_names_the_accounts() -> None:
     order_everything()
     with projector():
         wait_until_applied()
-    found = time_travel.changes(time_travel.books(Cut(recorded_at=before)), time_travel.books(Cut()))
+    found = time_travel.difference(Cut(recorded_at=before), Cut()).changes
     assert [(c.account_id, c.after_minor - c.before_minor) for c in found] == [(a, -300), (b, 300)]
 
 
@@ -244,10 +248,34 @@ def test_the_command_shows_books_and_steps_and_refuses_an_instant_without_an_off
         call("--at", "2026-01-01T00:00:00")
     with pytest.raises(CommandError, match="--account"):
         call("--account-version", "3")
+    for useless in (("--at", "2999-01-01T00:00:00Z"), ("--position", "3"), ("--compare-to", "2999-01-01T00:00:00Z")):
+        with pytest.raises(CommandError, match="does not go with"):
+            call("--account", "acc-0", "--account-version", "1", *useless)
+    for number in ("-1", str(2**63), "x"):
+        for flag in ("--position", "--account-version", "--rows"):
+            with pytest.raises(CommandError, match="whole number"):
+                call("--account", "acc-0", f"{flag}={number}")
     with pytest.raises(CommandError, match=r"^account_not_found: "):
         call("--account", "nobody", "--at", "2999-01-01T00:00:00Z")
     with pytest.raises(CommandError, match=r"^version_not_found: "):
         call("--account", "acc-0", "--account-version", "100000")
+
+
+def test_the_command_compares_two_instants_by_what_was_known_or_by_what_counted() -> None:
+    submit(CreateAccount("a", "Ann", "USD", Decimal(9)), CreateAccount("b", "Bob", "USD", Decimal(5)))
+    order_everything()
+    opened = history.events_of("a", [1])[1].recorded_at
+    before, then, after = (format_instant(opened + delta) for delta in (-MICROSECOND, timedelta(0), AHEAD))
+    with projector():
+        wait_until_applied()
+        assert "2 accounts differ (not final)\na  0.00 → 9.00 USD\n" in call("--at", before, "--compare-to", after)
+        assert "2 accounts differ" in call("--effective-at", before, "--compare-to", after)
+        assert (
+            call("--effective-at", then, "--compare-to", after, "--account", "a") == "0 accounts differ (not final)\n"
+        )
+        assert call("--at", before, "--compare-to", after, "--account", "b") == (
+            "1 accounts differ (not final)\nb  0.00 → 5.00 USD\n"
+        )
 
 
 @pytest.mark.parametrize("how", [("--account-version", "1"), ("--at", "2999-01-01T00:00:00Z"), ("--position", "3"), ()])

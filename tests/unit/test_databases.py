@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from psycopg.pq import Conninfo
 
-from chronicle.databases import database, lower_cockroachdb_minimum
+from chronicle.databases import PATIENCE, database, lower_cockroachdb_minimum
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,15 @@ def test_everything_of_a_url_reaches_the_driver() -> None:
     entry = database("cockroachdb://app:s%40crt@db:26257/ledger?sslmode=verify-full&sslrootcert=/certs/ca.crt")
     assert (entry["NAME"], entry["USER"], entry["PASSWORD"]) == ("ledger", "app", "s@crt")
     assert (entry["HOST"], entry["PORT"]) == ("db", "26257")
-    assert entry["OPTIONS"] == {"sslmode": "verify-full", "sslrootcert": "/certs/ca.crt"}
+    assert entry["OPTIONS"] == {**PATIENCE, "sslmode": "verify-full", "sslrootcert": "/certs/ca.crt"}
+
+
+@pytest.mark.parametrize("scheme", ["cockroachdb", "postgresql"])
+def test_a_host_that_is_gone_is_noticed_unless_a_url_says_otherwise(scheme: str) -> None:
+    options = database(f"{scheme}://app@db/ledger")["OPTIONS"]
+    assert options == PATIENCE
+    assert PATIENCE.keys() <= {option.keyword.decode() for option in Conninfo.get_defaults()}, "libpq knows them"
+    assert database(f"{scheme}://app@db/ledger?tcp_user_timeout=0")["OPTIONS"] == {**PATIENCE, "tcp_user_timeout": "0"}
 
 
 def test_a_socket_folder_is_a_host() -> None:
@@ -32,7 +41,7 @@ def test_a_socket_folder_is_a_host() -> None:
 
 def test_another_users_connection_takes_the_role() -> None:
     options = database("cockroachdb://root@db/ledger?options=-c%20lock_timeout%3D5s", role="chronicle_app")["OPTIONS"]
-    assert options == {"options": "-c lock_timeout=5s", "assume_role": "chronicle_app"}
+    assert options == {**PATIENCE, "options": "-c lock_timeout=5s", "assume_role": "chronicle_app"}
 
 
 def test_the_roles_own_connection_has_it_already() -> None:

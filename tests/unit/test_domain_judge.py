@@ -15,7 +15,7 @@ from ledger.domain.aggregates import State
 from ledger.domain.decide import Context, Decided, decide
 from ledger.domain.events import LOG_KEYS, MoneyDeposited, MoneyWithdrawn, to_data
 from ledger.domain.instants import format_instant
-from ledger.domain.judge import _COMMAND_OF, Recorded, judge
+from ledger.domain.judge import _COMMAND_OF, FindCurrency, Recorded, judge
 from ledger.domain.log_keys import LogKeys
 from ledger.domain.original import Original, OriginalLeg
 from ledger.domain.reversal import Reversal
@@ -95,9 +95,9 @@ def recorded(decided: list[Decided]) -> list[Recorded]:
 
 
 def judged(command: c.Command, events: list[Recorded], state: Mapping[str, State | None],
-           originals: Mapping[str, Original] = {"o-1": RENT}) -> str | None:  # fmt: skip
+           originals: Mapping[str, Original] = {"o-1": RENT}, **knowing: FindCurrency) -> str | None:  # fmt: skip
     instants = (format_instant(NOW), format_instant(NOW))
-    return judge(c.type_of[type(command)], events, state, ID, *instants, originals.get)
+    return judge(c.type_of[type(command)], events, state, ID, *instants, originals.get, **knowing)
 
 
 @pytest.mark.parametrize("command", CASES, ids=lambda command: type(command).__name__)
@@ -158,6 +158,15 @@ def test_what_a_started_transfers_target_was_like_is_not_judged_with_its_start()
     command = c.StartTransfer("a", "b", Decimal(7), "rent")
     events = recorded(decide(command, CASES[command], context()))
     assert judged(command, events, {"a": account(), f"transfer:{ID}": None}) is None
+
+
+def test_a_started_transfer_to_what_was_never_opened_or_in_another_currency_is_judged_illegal() -> None:
+    command = c.StartTransfer("a", "b", Decimal(7), "rent")
+    events = recorded(decide(command, CASES[command], context()))
+    state = {"a": account(), f"transfer:{ID}": None}
+    for currency, code in ((None, "account_not_found"), ("EUR", "currency_mismatch"), ("USD", "")):
+        said = judged(command, events, state, find_currency=lambda account_id, _: currency) or ""  # noqa: B023
+        assert said.partition(":")[0] == code
 
 
 def test_what_no_command_leads_to_is_judged_illegal() -> None:

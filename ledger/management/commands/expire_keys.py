@@ -18,6 +18,7 @@ from chronicle.processes import MISSING, USAGE, run_until_stopped
 from ledger.errors import StoreConflict, StoreUnavailable
 from ledger.key_expiry import daily
 from ledger.store import keys
+from ledger.store.connection import ALIAS
 
 DAYS_MIN = 1  # the database refuses to remove younger ones
 
@@ -32,6 +33,8 @@ class Command(BaseCommand):
         days: int = settings.IDEMPOTENCY_KEY_DAYS
         if days < DAYS_MIN:
             raise CommandError(f"IDEMPOTENCY_KEY_DAYS is {days}, and {DAYS_MIN} at least", returncode=USAGE)
+        # As the owner it deletes: not while somebody has the locks on history open. See ledger.checks.
+        self.check(databases=[ALIAS])
         if options["daily"]:
             run_until_stopped(lambda stop: daily(stop, days))
             return

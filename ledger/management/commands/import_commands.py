@@ -30,6 +30,7 @@ from ledger.engine.execute import COMMANDS_MAX
 from ledger.errors import Busy, StoreUnavailable
 from ledger.importing.lines import READERS, UnusableHeader
 from ledger.importing.run import Answered, Options, Tally, import_lines
+from ledger.store.connection import ALIAS
 
 BATCH_DEFAULT = 1_000  # some 100 ms of work, and what an interruption costs to do again
 ACTOR_MAX = 150  # as a user's name
@@ -63,6 +64,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         chosen = _options(options)
         reader = READERS[_format(options)]
+        # What it decides on could have been changed if the locks on history were off: see ledger.checks.
+        self.check(databases=[ALIAS])
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())

@@ -14,6 +14,7 @@ from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import connections
 
 from chronicle.routers import alias_for
+from ledger.checks import migrating
 
 EVENT_STORE = "event_store"
 
@@ -27,6 +28,10 @@ class Command(MigrateCommand):
 
     def get_check_kwargs(self, options: Any) -> Any:
         return {**super().get_check_kwargs(options), "databases": self._aliases(options)}
+
+    def check(self, *args: Any, **options: Any) -> None:
+        with migrating():
+            super().check(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         for alias in self._aliases(options):

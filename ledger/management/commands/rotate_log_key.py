@@ -22,6 +22,7 @@ from ledger.domain.log_keys import LogKeys
 from ledger.engine.execute import execute
 from ledger.engine.submission import Rejected, Submission
 from ledger.store import event_store, log_key, succession
+from ledger.store.connection import ALIAS
 from ledger.store.signed_note import Verifier
 
 ACTOR = "rotate_log_key"
@@ -31,6 +32,8 @@ class Command(BaseCommand):
     help = "Records in the log that a new key signs its heads from now on."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # What it records and signs could be changed again if the locks on history were off: see ledger.checks.
+        self.check(databases=[ALIAS])
         try:
             old = _signing_key()
             new = log_key.load_or_create_next()

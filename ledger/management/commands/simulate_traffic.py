@@ -21,6 +21,7 @@ from ledger.domain.commands import Command as LedgerCommand
 from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Transfer, Withdraw
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.store.connection import ALIAS
 
 ACTOR = "simulate_traffic"
 OWNERS = ("Bakery", "Bookshop", "Brewery", "Carpenter", "Cinema", "Dairy", "Ferry", "Florist", "Foundry", "Library",
@@ -46,6 +47,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["rate"] <= 0 or options["accounts"] < 2:
             raise CommandError("a rate above 0 and at least 2 accounts are needed", returncode=2)
+        # What it decides on could have been changed if the locks on history were off: see ledger.checks.
+        self.check(databases=[ALIAS])
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())

@@ -84,7 +84,7 @@ def _request(options: dict[str, Any]) -> Request:
     try:
         against = [(str(path), path.read_text()) for path in options["against"]]
         keys = [Verifier.parse(_text_of(key)) for key in options["key"]]
-    except (OSError, InvalidNote) as error:
+    except (OSError, UnicodeDecodeError, InvalidNote) as error:
         raise CommandError(str(error), returncode=USAGE) from error
     if not keys:
         try:

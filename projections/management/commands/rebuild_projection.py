@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -27,13 +27,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("projection")
-        parser.add_argument("--diff", action="store_true", help="count and show the rows that differ, then switch")
-        parser.add_argument("--require-equal", action="store_true", help="refuse the switch when a row differs")
-        parser.add_argument("--no-switch", action="store_true", help="build, and leave it beside the live one")
-        parser.add_argument("--back", action="store_true", help="go back to the set that was live before")
-        parser.add_argument("--drop-previous", action="store_true", help="drop the set that was live before")
+        parser.add_argument("--diff", action="store_true", help="count and show the rows that differ, before a switch")
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument("--require-equal", action="store_true", help="refuse the switch when a row differs")
+        instead.add_argument("--no-switch", action="store_true", help="build, and leave it beside the live one")
+        instead.add_argument("--back", action="store_true", help="go back to the set that was live before")
+        instead.add_argument("--drop-previous", action="store_true", help="drop the set that was live before")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["diff"] and (options["back"] or options["drop_previous"]):
+            raise CommandError("--diff is for a set that was built: it goes with --no-switch", returncode=USAGE)
         try:
             projection = by_name(options["projection"])
         except LookupError as error:
@@ -62,14 +65,12 @@ class Command(BaseCommand):
             else:
                 built = rebuild.build(connection, projection, progress)
                 if options["no_switch"]:
+                    for difference in rebuild.compare(connection, projection) if options["diff"] else ():
+                        self.stdout.write(str(difference))
                     self.stdout.write(f"{projection.name}: built up to position {built.position}, not switched")
                     return
-                switched = rebuild.switch(
-                    connection, projection,
-                    with_differences=options["diff"], require_equal=options["require_equal"],
-                )  # fmt: skip
-        for difference in switched.differences:
-            self.stdout.write(str(difference))
+                show = (lambda difference: self.stdout.write(str(difference))) if options["diff"] else None
+                switched = rebuild.switch(connection, projection, show=show, require_equal=options["require_equal"])
         self.stdout.write(
             f"{projection.name}: switched at position {switched.position}, {switched.parked} events parked"
         )

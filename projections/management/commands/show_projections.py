@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from chronicle.processes import CHECK_FAILED
@@ -45,7 +45,9 @@ def _print(found: Overview, console: Console) -> None:
         "parked",
         "alarm",
     ):
-        table.add_column(heading, justify="left" if heading in ("projection", "alarm") else "right")
+        justify: JustifyMethod = "left" if heading in ("projection", "alarm") else "right"
+        # Whatever the width of the terminal, who it is about can be read.
+        table.add_column(heading, justify=justify, no_wrap=heading == "projection")
     for standing in found.projections:
         table.add_row(
             standing.projection,

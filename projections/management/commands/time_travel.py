@@ -1,11 +1,16 @@
 """`manage.py time_travel`: the books, or one account, as they were at an instant, a position or a version.
 
+`--compare-to` shows what changed: between what was recorded at two instants, or, without `--at` and with
+`--effective-at`, between what counted at them.
+
 Exit 0: shown. 2: an instant without an offset, flags that do not go together, an id that no account has, or a
 version it has not come to; the sentence begins with the code that the API has for it. 3: a store does not answer.
 """
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +26,10 @@ from ledger.errors import StoreUnavailable
 from ledger.store.recorded import RecordedEvent
 from projections import steps, time_travel
 from projections.steps import Step
-from projections.time_travel import Books, Cut
+from projections.time_travel import Books, Cut, Difference
 
 ROWS_SHOWN = 50
+NUMBER_MAX = 2**63 - 1  # of a position or a version
 
 
 class Command(BaseCommand):
@@ -32,18 +38,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--at", metavar="INSTANT", help="what was recorded up to this instant (RFC 3339)")
         parser.add_argument("--effective-at", metavar="INSTANT", help="what counted up to this instant")
-        parser.add_argument("--position", type=int, help="what the journal held up to this position")
-        parser.add_argument("--compare-to", metavar="INSTANT", help="what changed between --at and this instant")
+        parser.add_argument("--position", type=_number, metavar="N", help="what the journal held up to this position")
+        parser.add_argument("--compare-to", metavar="INSTANT", help="what changed from then to this instant")
         parser.add_argument("--account", help="one account, with the event that made its balance so")
-        parser.add_argument("--account-version", type=int, metavar="N", help="of that account")
-        parser.add_argument("--rows", type=int, default=ROWS_SHOWN, help="how many accounts to show")
+        parser.add_argument("--account-version", type=_number, metavar="N", help="of that account")
+        parser.add_argument("--rows", type=_number, metavar="N", default=ROWS_SHOWN, help="how many accounts to show")
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
-        recorded_at = _instant(options["at"])
-        if options["account_version"] is not None and not options["account"]:
-            raise CommandError("--account-version goes with --account", returncode=USAGE)
-        cut = Cut(recorded_at, _instant(options["effective_at"]), options["position"], options["account"])
+        _check_go_together(options)
+        cut = Cut(_instant(options["at"]), _instant(options["effective_at"]), options["position"], options["account"])
         try:
             self._show(cut, options, console)
         except StoreUnavailable as error:
@@ -53,21 +57,40 @@ class Command(BaseCommand):
 
     def _show(self, cut: Cut, options: dict[str, Any], console: Console) -> None:
         account_id, version = cut.account_id, options["account_version"]
-        if account_id is not None:
+        other = _instant(options["compare_to"])
+        if account_id is not None and other is None:
             if version is not None:
                 _print_step(steps.step_to(account_id, version), console)
                 return
             if cut.recorded_at and cut.effective_at is None and cut.position is None:
                 _print_step(steps.step_at(account_id, cut.recorded_at), console)
                 return
+        if account_id is not None:
             steps.check_exists(account_id)
-        books = time_travel.books(cut)
-        if options["compare_to"]:
-            other = _instant(options["compare_to"])
-            assert other is not None, "an instant was given"
-            _print_changes(books, time_travel.books(time_travel.at(cut, other)), options["rows"], console)
-        else:
-            _print_books(books, options["rows"], console)
+        if other is None:
+            _print_books(time_travel.books(cut), options["rows"], console)
+            return
+        counts = cut.recorded_at is None and cut.effective_at is not None
+        then = replace(cut, effective_at=other) if counts else replace(cut, recorded_at=other)
+        _print_changes(time_travel.difference(cut, then), options["rows"], console)
+
+
+def _check_go_together(options: dict[str, Any]) -> None:
+    """What would not be looked at is not passed over: it was meant."""
+    if options["account_version"] is None:
+        return
+    if not options["account"]:
+        raise CommandError("--account-version goes with --account", returncode=USAGE)
+    for other in ("at", "effective_at", "position", "compare_to"):
+        if options[other] is not None:
+            flag = other.replace("_", "-")
+            raise CommandError(f"--account-version says when: it does not go with --{flag}", returncode=USAGE)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < NUMBER_MAX):
+        raise ArgumentTypeError(f"{text} is no whole number from 0")
+    return int(text)
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -94,11 +117,10 @@ def _print_books(books: Books, rows: int, console: Console) -> None:
         console.print(f"… and {len(books.balances) - rows} more accounts")
 
 
-def _print_changes(before: Books, after: Books, rows: int, console: Console) -> None:
-    found = time_travel.changes(before, after)
-    finality = "final" if before.is_final and after.is_final else "not final"
-    console.print(f"{len(found)} accounts differ ({finality})")
-    for change in found[:rows]:
+def _print_changes(found: Difference, rows: int, console: Console) -> None:
+    finality = "final" if found.is_final else "not final"
+    console.print(f"{found.total} accounts differ ({finality})")
+    for change in found.changes[:rows]:
         old, new = (format_minor(minor, change.currency) for minor in (change.before_minor, change.after_minor))
         console.print(f"{change.account_id}  {old} → {new} {change.currency}")
 

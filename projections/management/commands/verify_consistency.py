@@ -1,6 +1,6 @@
 """`manage.py verify_consistency`: compares the read models with a fresh fold of the event store.
 
-Names every difference. Exits with 1 on any.
+Names every difference. Exits with 1 on any, and with 2 for an account that the event store does not have.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chronicle.processes import CHECK_FAILED, USAGE
+from ledger.domain.errors import AccountNotFound, InvalidAccountId
 from ledger.domain.instants import parse_instant
 from projections.consistency import run
 
@@ -38,9 +39,12 @@ class Command(BaseCommand):
                 reached = position
                 bar.update(task, completed=position, total=up_to)
 
-            for finding in run.check(progress, options["account"], since):
-                found += 1
-                self.stdout.write(str(finding))
+            try:
+                for finding in run.check(progress, options["account"], since):
+                    found += 1
+                    self.stdout.write(str(finding))
+            except (AccountNotFound, InvalidAccountId) as error:
+                raise CommandError(f"{error.code}: {error}", returncode=USAGE) from error
         if found:
             self.stderr.write(self.style.ERROR(f"{found} differences up to position {reached}"))
             sys.exit(CHECK_FAILED)
