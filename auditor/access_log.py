@@ -7,7 +7,7 @@ after an API call has succeeded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,6 +49,18 @@ def look(user: Any, kind: str, subject_id: str, path: str) -> Look:
 def record(user: Any, kind: str, subject_id: str, path: str) -> None:
     """Record that a user looked at something, now."""
     AccessLogEntry.objects.create(**look(user, kind, subject_id, path)._asdict())
+
+
+def record_each(user: Any, kind: str, subject_ids: Sequence[str], path: str, *, is_further: bool = False) -> None:
+    """Record one look at several things. `is_further`: without those whose look is going on, as in `record_once`."""
+    seen = [look(user, kind, subject_id, path) for subject_id in subject_ids]
+    if is_further:
+        ids = [one.subject_id for one in seen]
+        since = timezone.now() - LOOK_GOES_ON
+        going_on = AccessLogEntry.objects.filter(user=user, kind=kind, subject_id__in=ids, at__gt=since)
+        known = set(going_on.values_list("subject_id", flat=True))
+        seen = [one for one in seen if one.subject_id not in known]
+    AccessLogEntry.objects.bulk_create(AccessLogEntry(**one._asdict()) for one in seen)
 
 
 def record_once(user: Any, kind: str, subject_id: str, path: str) -> None:

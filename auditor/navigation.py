@@ -17,6 +17,7 @@ _LEDGER = (
         ("Dashboard", "monitoring", "index"),
         ("Live events", "stream", "live"),
         ("Books as of", "menu_book", "books"),
+        ("Reversals", "undo", "reversals"),
     ],
 )
 _COMMANDS = ("Do", may_command, [("Commands", "edit_document", "commands")])

@@ -37,6 +37,8 @@ def shortcuts(request: HttpRequest, kind: str, subject_id: str) -> list[SafeStri
             text = f"{count} finding{'' if count == 1 else 's'}"
             links.append(list_link("auditor_finding", text, kind=kind, subject_id=subject_id))
         links.append(_to("finding-new", "Mark", kind=kind, subject=subject_id))
+    if may_oversee(request):
+        links.append(list_link("auditor_accesslogentry", "Who looked", kind=kind, subject_id=subject_id))
     return links
 
 

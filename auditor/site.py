@@ -33,16 +33,22 @@ class PortalSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
         from auditor.commands import views as commands
         from auditor.exports import views as exports
+        from auditor.find import find
         from auditor.findings import views as findings
         from auditor.integrity import views as integrity
         from auditor.jobs import views as jobs
         from auditor.operations import views as operations
         from auditor.past.books import books
+        from auditor.past.owner import owner
+        from auditor.past.reversals import reversals
         from auditor.views import live
 
         return [
             path("live/", self.admin_view(live), name="live"),
             path("books/", self.admin_view(books), name="books"),
+            path("find/", self.admin_view(find), name="find"),
+            path("owner/", self.admin_view(owner), name="owner"),
+            path("reversals/", self.admin_view(reversals), name="reversals"),
             *commands.urls(self.admin_view),
             *exports.urls(self.admin_view),
             *findings.urls(self.admin_view),

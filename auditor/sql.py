@@ -60,3 +60,46 @@ SELECT e.event_id, e.aggregate_type, e.aggregate_id, e.version, e.event_type, e.
 FROM events AS e LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
 WHERE e.event_id = ANY(%(event_ids)s::uuid[])
 """
+
+# Reversals by their own events: a range of one type, so that a planner walks the index of types and not the journal.
+# A command's events stand side by side, the reversal's own the last of them.
+REVERSALS = """
+SELECT j.position, j.position - j.command_index, e.event_id, e.aggregate_id, e.data, e.metadata, e.recorded_at
+FROM journal AS j JOIN events AS e ON e.aggregate_id = j.aggregate_id AND e.version = j.version
+WHERE j.event_type >= %(event_type)s AND j.event_type <= %(event_type)s AND j.position < %(before)s
+ORDER BY j.event_type DESC, j.position DESC LIMIT %(limit)s
+"""
+REVERSED_ACCOUNTS = """
+SELECT DISTINCT own.last, j.aggregate_id
+FROM unnest(%(firsts)s::bigint[], %(lasts)s::bigint[]) AS own(first, last)
+JOIN journal AS j ON j.position >= own.first AND j.position < own.last
+ORDER BY 1, 2
+"""
+
+# For each account the places of its first event from an instant on and of its last one up to another. Within an account
+# what was recorded later stands later, so what lies between them is what it did in that time.
+PLACES_IN_PERIOD = """
+SELECT owned.id, earliest.position, latest.position
+FROM unnest(%(account_ids)s::text[]) AS owned(id)
+CROSS JOIN LATERAL (
+    SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+    WHERE e.aggregate_id = owned.id AND e.recorded_at >= %(since)s
+    ORDER BY e.recorded_at, e.version LIMIT 1
+) AS earliest
+CROSS JOIN LATERAL (
+    SELECT j.position FROM events AS e JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
+    WHERE e.aggregate_id = owned.id AND e.recorded_at < %(until)s
+    ORDER BY e.recorded_at DESC, e.version DESC LIMIT 1
+) AS latest
+"""
+# On the read model: the newest lines of several accounts together, each account's through the index that leads to it.
+LINES_OF_ACCOUNTS = """
+SELECT lines.* FROM unnest(%(account_ids)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[]) AS owned(id, first, last)
+CROSS JOIN LATERAL (
+    SELECT position, account_id, kind, counter_account, description, amount_minor, balance_minor, currency, recorded_at,
+           event_id, transfer_id, version
+    FROM transactions
+    WHERE account_id = owned.id AND position BETWEEN owned.first AND least(owned.last, %(before)s - 1)
+    ORDER BY position DESC LIMIT %(limit)s
+) AS lines ORDER BY position DESC LIMIT %(limit)s
+"""

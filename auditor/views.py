@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from auditor.history import Beginning, before_newest
+from auditor.permissions import may_oversee
 from auditor.request import FILTERS, Refused, filter_of
 from ledger.domain import currencies
 from ledger.domain.events import EVENT_TYPES
@@ -39,13 +40,13 @@ def live(request: HttpRequest) -> HttpResponse:
         "event_types": list(EVENT_TYPES),
         # A browser's own table of currencies may differ from the ledger's.
         "decimals": {code: currencies.decimals_of(code) for code in currencies.codes()},
-        "addresses": _addresses(),
+        "addresses": _addresses(request),
     }
     request.current_app = admin.site.name
     return TemplateResponse(request, "auditor/live.html", context)
 
 
-def _addresses() -> dict[str, str]:
+def _addresses(request: HttpRequest) -> dict[str, str]:
     """Return where the rows lead, with KEY in the place of what a row is about."""
     pages = {
         "account": "projections_account_change",
@@ -55,4 +56,6 @@ def _addresses() -> dict[str, str]:
         "transfer": "projections_transfer_change",
     }
     addresses = {name: reverse(f"admin:{page}", args=["KEY"]) for name, page in pages.items()}
+    if may_oversee(request):
+        addresses["mark"] = f"{reverse('admin:finding-new')}?kind=event&subject=KEY"
     return {**addresses, "proof": f"{reverse('admin:integrity-event')}?event=KEY"}

@@ -135,6 +135,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # of whoever opened the sign-in page itself
 SESSION_ENGINE = "chronicle.sessions"
 
 LANGUAGE_CODE = "en"

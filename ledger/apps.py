@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.db.backends.signals import connection_created
 
 
 class LedgerConfig(AppConfig):
@@ -13,8 +14,10 @@ class LedgerConfig(AppConfig):
         from ledger.bus.nudge import nudge
         from ledger.domain import currencies
         from ledger.engine import batching
+        from ledger.store import orm
 
         for code, decimals in settings.CHRONICLE_CURRENCIES.items():
             currencies.register(code, decimals)
+        connection_created.connect(orm.look_after)
         # The engine does not know the bus; here the two meet.
         batching.call_after_commit(nudge)

@@ -9,7 +9,7 @@ and is in the read model; `effective_at` alone never is, because a later command
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +30,11 @@ _CUT = """
     AND (%({0}recorded_at)s::timestamptz IS NULL OR recorded_at <= %({0}recorded_at)s)
     AND (%({0}effective_at)s::timestamptz IS NULL OR effective_at <= %({0}effective_at)s)
 """
+_TOTAL = """
+    coalesce(sum({0}_minor) FILTER (WHERE NOT is_external), 0)::text,
+    coalesce(sum({0}_minor) FILTER (WHERE is_external), 0)::text,
+    sum({0}_postings)::bigint, count(*) FILTER (WHERE NOT is_external AND {0}_postings > 0)
+"""
 # The postings are added up once; the totals and the page of balances are both made of those sums.
 BOOKS = f"""
 WITH sums AS MATERIALIZED (
@@ -49,17 +54,36 @@ UNION ALL
 SELECT account_id, currency, minor::text, NULL, NULL, NULL FROM page
 ORDER BY 1, 2
 """  # noqa: S608 (made of constants)
+# Two cuts in one pass: which of them a posting is in is asked once, and both sums are made of the few sums of that.
 DIFFERENCE = f"""
-WITH sums AS MATERIALIZED (
-    SELECT account_id, currency,
-           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("before_")}), 0) AS before_minor,
-           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("after_")}), 0) AS after_minor
+WITH parts AS (
+    SELECT account_id, currency, is_external,
+           ({_CUT.format("before_")}) AS is_before, ({_CUT.format("after_")}) AS is_after,
+           sum(amount_minor) AS minor, count(*) AS postings
     FROM postings
-    WHERE NOT is_external AND (%(before_account_id)s::text IS NULL OR account_id = %(before_account_id)s)
-    GROUP BY account_id, currency
+    WHERE posting_id <= 2 * greatest(%(before_position)s, %(after_position)s)::bigint + 1
+      AND (%(before_account_id)s::text IS NULL OR account_id = %(before_account_id)s)
+    GROUP BY 1, 2, 3, 4, 5
+), sums AS MATERIALIZED (
+    SELECT account_id, currency, is_external,
+           coalesce(sum(minor) FILTER (WHERE is_before), 0) AS before_minor,
+           coalesce(sum(minor) FILTER (WHERE is_after), 0) AS after_minor,
+           coalesce(sum(postings) FILTER (WHERE is_before), 0) AS before_postings,
+           coalesce(sum(postings) FILTER (WHERE is_after), 0) AS after_postings
+    FROM parts GROUP BY account_id, currency, is_external
+), changed AS MATERIALIZED (
+    SELECT account_id, currency, before_minor, after_minor FROM sums
+    WHERE NOT is_external AND before_minor <> after_minor
+), page AS (
+    SELECT * FROM changed WHERE %(page_after)s::text IS NULL OR account_id > %(page_after)s
+    ORDER BY account_id, currency LIMIT %(limit)s
 )
-SELECT account_id, currency, before_minor::text, after_minor::text
-FROM sums WHERE before_minor <> after_minor ORDER BY account_id, currency
+SELECT NULL, currency, {_TOTAL.format("before")}, {_TOTAL.format("after")} FROM sums GROUP BY currency
+UNION ALL
+SELECT account_id, currency, before_minor::text, NULL, NULL, NULL, after_minor::text, NULL, NULL, NULL FROM page
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, count(*), NULL, NULL, NULL, NULL, NULL FROM changed
+ORDER BY 1, 2
 """  # noqa: S608
 
 
@@ -119,12 +143,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What lies between two cuts. `total`: how many accounts differ, of which `changes` may be a page."""
+    """What lies between two cuts. `total`: how many accounts differ, of which `changes` may be a page.
+
+    `before`, `after`: the books at each without their balances; of a cut of one account, what is that one's.
+    """
 
     changes: list[Change]
     total: int
-    position: int
-    is_final: bool
+    before: Books
+    after: Books
+
+    @property
+    def position(self) -> int:
+        return self.before.position
+
+    @property
+    def is_final(self) -> bool:
+        return self.before.is_final and self.after.is_final
 
 
 def books(cut: Cut, after: str | None = None, limit: int | None = None) -> Books:
@@ -135,9 +170,8 @@ def books(cut: Cut, after: str | None = None, limit: int | None = None) -> Books
     with _reading(cut) as ((standing,), cursor):
         cursor.execute(BOOKS, {**standing.bounds(), "after": after, "limit": limit})
         rows = cursor.fetchall()
-    totals = [Total(row[1], int(row[2]), int(row[3]), row[4], row[5]) for row in rows if row[0] is None]
-    balances = [Balance(row[0], row[1], int(row[2])) for row in rows if row[0] is not None]
-    return Books(cut, totals, balances, standing.reached, standing.at_position, standing.is_final)
+    totals = [_total(row[1], row[2:]) for row in rows if row[0] is None]
+    return standing.books(totals, [Balance(row[0], row[1], int(row[2])) for row in rows if row[0] is not None])
 
 
 def difference(before: Cut, after: Cut, page_after: str | None = None, limit: int | None = None) -> Difference:
@@ -146,11 +180,19 @@ def difference(before: Cut, after: Cut, page_after: str | None = None, limit: in
     **Raises** StoreUnavailable.
     """
     with _reading(before, after) as ((old, new), cursor):
-        cursor.execute(DIFFERENCE, {**old.bounds("before_"), **new.bounds("after_")})
+        bounds = {**old.bounds("before_"), **new.bounds("after_")}
+        cursor.execute(DIFFERENCE, {**bounds, "page_after": page_after, "limit": limit})
         rows = cursor.fetchall()
-    found = [Change(account_id, currency, int(one), int(other)) for account_id, currency, one, other in rows]
-    page = [change for change in found if page_after is None or change.account_id > page_after][:limit]
-    return Difference(page, len(found), old.reached, old.is_final and new.is_final)
+    found = [Change(row[0], row[1], int(row[2]), int(row[6])) for row in rows if row[0] is not None]
+    (total,) = [row[4] for row in rows if row[1] is None]
+    sums = [row for row in rows if row[0] is None and row[1] is not None]
+    one, other = ([_total(row[1], row[at : at + 4]) for row in sums if row[at + 2]] for at in (2, 6))
+    return Difference(found, total, old.books(one), new.books(other))
+
+
+def _total(currency: str, sums: Sequence[Any]) -> Total:
+    accounts_minor, external_minor, postings, accounts = sums
+    return Total(currency, int(accounts_minor), int(external_minor), postings, accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +211,9 @@ class _Standing:
             "account_id": cut.account_id,
         }  # fmt: skip
         return {prefix + name: value for name, value in bounds.items()}
+
+    def books(self, totals: list[Total], balances: Sequence[Balance] = ()) -> Books:
+        return Books(self.cut, totals, list(balances), self.reached, self.at_position, self.is_final)
 
 
 @contextmanager

@@ -12,12 +12,15 @@ from operator import or_
 from typing import Any
 
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from auditor import access_log
@@ -33,6 +36,10 @@ def refuse_null_bytes(*texts: str) -> None:
     """Refuse what no text in PostgreSQL can hold, before it is asked for. Answered with 400."""
     if any("\x00" in text for text in texts):
         raise SuspiciousOperation("a null byte is part of no name here")
+
+
+class CannotNarrow(Exception):
+    """A list is not narrowed like that; the sentence says why."""
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -157,8 +164,24 @@ class ReadOnlyAdmin(ModelAdmin):
         refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
         for kind, subject_id in self.subjects_of_list(request):
             access_log.record(request.user, kind, subject_id, request.get_full_path())
-        # Django's scripts are for forms and for choosing rows, and would hold up what there is to be seen.
-        return super().changelist_view(request, {**(extra_context or {}), "media": Media()})
+        try:
+            # Django's scripts are for forms and for choosing rows, and would hold up what there is to be seen.
+            return super().changelist_view(request, {**(extra_context or {}), "media": Media()})
+        except CannotNarrow as error:
+            # Django would show the whole list instead, as if all of it were what was asked for.
+            title = str(self.opts.verbose_name_plural).capitalize()
+            context = {**self.admin_site.each_context(request), "title": title, "problem": f"{error}.", "back": "?"}
+            return TemplateResponse(request, "auditor/problem.html", context, status=400)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list as it is narrowed. Raises: CannotNarrow."""
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            said = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
+            raise CannotNarrow(f"Not shown: {said.rstrip('.') or 'the list cannot be narrowed like that'}") from error
+        except DisallowedModelAdminLookup as error:
+            raise CannotNarrow("Not shown: no index leads to what the list is to be narrowed by") from error
 
     def subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return the accounts a list is narrowed to; a further page of it is not a further look."""

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from auditor import access_log
@@ -15,12 +16,14 @@ from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.filters import JOURNAL_BY_TYPE, EventTypeFilter, LateFilter
 from auditor.admin.formats import (
     NOTHING,
+    account_link,
     aggregate_link,
     anchor,
     badge,
     column,
     event_badge,
     hash_column,
+    instant,
     instant_column,
     json_column,
     link,
@@ -29,12 +32,26 @@ from auditor.admin.formats import (
     preformatted,
     short_id,
 )
+from auditor.admin.refusal_filters import (
+    REFUSALS_BY_ACTOR,
+    REFUSALS_BY_CODE,
+    CodeFilter,
+    CommandTypeFilter,
+    LeastAmountFilter,
+    SinceFilter,
+    UntilFilter,
+)
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _aggregate = column("Account", lambda row: aggregate_link(row.aggregate_id))
 _event_type = column("Type", lambda row: event_badge(row.event_type))
 _punctual = column("Punctual", lambda entry: badge("late", "danger") if entry.is_late else badge("in time", "good"))
+
+
+def _sequenced_at(entry: JournalEntry) -> SafeString:
+    late = badge("late", "danger") if entry.is_late else ""
+    return format_html("{} {}", instant(entry.sequenced_at), late)
 
 
 def _position(event: Event) -> SafeString:
@@ -45,6 +62,8 @@ def _position(event: Event) -> SafeString:
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
+    # Within one account a page begins at a version, and reads nothing of those before.
+    led_by = (keyset,)
     account_fields = exact_search = ("aggregate_id", "event_id")
     search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."
@@ -120,9 +139,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         "version",
         column("Event", lambda entry: link("ledger_event_change", entry.event_id, short_id(entry.event_id))),
         column("In command", lambda entry: f"{entry.command_index + 1} of {entry.command_size}"),
-        instant_column("sequenced_at", "Sequenced at (UTC)"),
+        column("Sequenced at (UTC)", _sequenced_at),
         hash_column("running_hash", "Running hash", short=True),
-        column("Late", lambda entry: badge("late", "danger") if entry.is_late else NOTHING),
     )
     detail = (
         (
@@ -161,16 +179,28 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     detail = (("Accepted command", ("command_id", _recorded_at, json_column("events", "Events"))),)
 
 
+def _refused_account(refusal: Refusal) -> SafeString:
+    """Return the account that a refused command was about, the one that was to pay before the one that was to get."""
+    named = (refusal.command.get(name) for name in ("account_id", "from_account_id"))
+    return account_link(next((account_id for account_id in named if isinstance(account_id, str)), ""))
+
+
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
-    led_by = (("-actor", "-recorded_at", "-refusal_id"), ("-code", "-recorded_at", "-refusal_id"))
+    led_by = (REFUSALS_BY_ACTOR, REFUSALS_BY_CODE)
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
-    hint = "Commands that a rule of the books refused, newest first. They changed nothing."
+    hint = (
+        "Commands that a rule of the books refused, newest first. They changed nothing. The filters narrow them to a "
+        "command, an amount, a time."
+    )
+    list_filter = (CommandTypeFilter, CodeFilter, LeastAmountFilter, SinceFilter, UntilFilter)
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),
         column("Command", lambda refusal: refusal.command_type),
+        column("Account", _refused_account),
+        column("Amount", lambda refusal: refusal.command.get("amount") or NOTHING, kind="money"),
         column("Actor", lambda refusal: refusal.actor),
         column("Why", lambda refusal: refusal.detail),
         _recorded_at,

@@ -7,7 +7,7 @@ Each function returns text that is safe to place in a page. The columns made her
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ from django.utils.text import slugify
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL, RESERVED_PREFIXES, TRANSFER
 from ledger.domain.money import format_minor
 from ledger.subjects.texts import open_within
+from projections.money import MOVES_MONEY
 
 ID_DIGITS_SHORT = 8
 TONE_BY_STATUS = {
@@ -49,6 +50,15 @@ def money(amount_minor: int, currency: str, *, signed: bool = False) -> SafeStri
         '<span class="ledger-money{}">{}{} <span class="ledger-currency">{}</span></span>',
         tone, sign, text.replace("-", "−"), currency,
     )  # fmt: skip
+
+
+def event_money(event_type: str, data: Mapping[str, Any], state: Mapping[str, Any]) -> SafeString | None:
+    """Return what an event is about, with the sign of what it did to the balance; None for one that has no amount."""
+    amount_minor, currency = data.get("amount_minor"), data.get("currency") or state.get("currency")
+    if amount_minor is None or not currency:
+        return None
+    rule = MOVES_MONEY.get(event_type)
+    return money(amount_minor * rule.sign, currency, signed=True) if rule else money(amount_minor, currency)
 
 
 def instant(value: datetime | None) -> SafeString:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 from django.http import HttpRequest
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
+# Rows that one page of a list looks at, where no index leads to what it is narrowed to: some 100 ms of refusals.
+LOOKED_AT_MAX = 20_000
 AFTER = "after"  # the query parameter: the key of the row before the page's first, comma-separated
 _SEPARATOR = ","
 # How a part of a key is written that holds the separator itself. Nothing else is: any text stays as readable as it was.
@@ -43,16 +46,29 @@ def led_to(queryset: QuerySet[Any], order: Sequence[str], value: Any) -> QuerySe
     return narrowed.order_by(*order)
 
 
+class LookedAtFilter(SimpleListFilter):
+    """A filter to which no index leads: each row is looked at, and for one page no more than LOOKED_AT_MAX are."""
+
+    def condition(self) -> Any:
+        """Return what `QuerySet.filter` takes, or None where nothing is asked. Raises: IncorrectLookupParameters."""
+        raise NotImplementedError
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset  # the list asks for the condition, when it knows where the page begins
+
+
 class KeysetChangeList(ChangeList):
     """Orders by the model admin's `keyset` (`-name` descends), which must be unique and have an index.
 
     Narrowed to one value of a field that begins one of the admin's `led_by`, it orders by that. `keyset` is then what
-    is left of it, by which the next page is found.
+    is left of it, by which the next page is found. `whole` is the list without an end to what is
+    looked at, for exports. `searched_to` is the key of the last row that was looked at, when there are more.
     """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.after = request.GET.get(AFTER, "")
         self.keyset: tuple[str, ...] = ()
+        self.searched_to: tuple[Any, ...] | None = None
         super().__init__(request, *args, **kwargs)
 
     def get_filters(self, request: HttpRequest) -> Any:
@@ -85,7 +101,23 @@ class KeysetChangeList(ChangeList):
             order != self.model_admin.keyset or self._is_narrowed_to(order[0])
         )
         self.keyset = order[1:] if is_led else order
-        return queryset.filter(self._beyond()) if self.after else queryset
+        if self.after:
+            queryset = queryset.filter(self._beyond())
+        given = [spec.condition() for spec in self.filter_specs if isinstance(spec, LookedAtFilter)]
+        conditions = [condition for condition in given if condition is not None]
+        self.whole = queryset.filter(*conditions)
+        return self._looked_at(queryset).filter(*conditions) if conditions else queryset
+
+    def _looked_at(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return no more rows than one page looks at, and remember the last of them."""
+        names = [name.lstrip("-") for name in self.keyset]
+        self.searched_to = queryset.values_list(*names)[LOOKED_AT_MAX - 1 : LOOKED_AT_MAX].first()
+        if self.searched_to is None:
+            return queryset
+        # The range is what an index can end at; the whole key decides among those that share its first part.
+        end = "gte" if self.keyset[0].startswith("-") else "lte"
+        within = Q(**{f"{names[0]}__{end}": self.searched_to[0]})
+        return queryset.filter(within & ~beyond(self.keyset, self.searched_to, self.model))
 
     def _is_narrowed_to(self, order: str) -> bool:
         """Return whether a field has one value, where the order alone does not tell: the whole list may have it too."""
@@ -114,9 +146,10 @@ class KeysetChangeList(ChangeList):
     def next_url(self) -> str:
         """The address of the next page, or nothing when this one is not full."""
         rows = list(self.result_list)
-        if len(rows) < self.list_per_page:
+        is_full = len(rows) == self.list_per_page
+        if not is_full and self.searched_to is None:
             return ""
-        values = (getattr(rows[-1], name.lstrip("-")) for name in self.keyset)
+        values = [getattr(rows[-1], name.lstrip("-")) for name in self.keyset] if is_full else self.searched_to or ()
         return self.get_query_string({AFTER: _SEPARATOR.join(_text(value) for value in values)})
 
     @property
@@ -124,30 +157,35 @@ class KeysetChangeList(ChangeList):
         return self.get_query_string(remove=[AFTER]) if self.after else ""
 
 
-def beyond(keyset: Sequence[str], values: Sequence[Any], model: type[Model]) -> Q:
-    """Return the condition "comes after this key", led by a range that an index can start from.
+class _RowBeyond(Func):
+    """Compares columns with values as one row, which an index of those columns begins at: `(a, b) > (x, y)`.
 
-    A key that is the model's own is compared whole: a range of its first part alone would begin at the first of all
-    rows that share it, and there may be a million that do.
+    **Why** not part by part: `a >= x AND NOT (a = x AND b <= y)` begins at the first of all rows that share their first
+    part, and an account may have a million.
     """
-    own = [field.name for field in model._meta.pk_fields]
-    if len(own) > 1 and own == [name.lstrip("-") for name in keyset]:
-        assert len({name.startswith("-") for name in keyset}) == 1, "the index is walked in one direction"
-        return Q(**{_beyond("-pk" if keyset[0].startswith("-") else "pk"): tuple(values)})
-    return _beyond_parts(keyset, values)
+
+    output_field = BooleanField()
+
+    def __init__(self, *expressions: Any, sign: str) -> None:
+        super().__init__(*expressions)
+        self.sign = sign
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        compiled = [compiler.compile(expression) for expression in self.source_expressions]
+        half = len(compiled) // 2
+        columns, values = (", ".join(text for text, _ in part) for part in (compiled[:half], compiled[half:]))
+        return f"({columns}) {self.sign} ({values})", [value for _, given in compiled for value in given]
 
 
-def _beyond_parts(keyset: Sequence[str], values: Sequence[Any]) -> Q:
-    (order, *further), (value, *others) = keyset, values
-    if not further:
-        return Q(**{_beyond(order): value})
-    at_or_beyond = Q(**{f"{_beyond(order)}e": value})
-    not_beyond_within = Q(**{order.lstrip("-"): value}) & ~_beyond_parts(further, others)
-    return at_or_beyond & ~not_beyond_within
-
-
-def _beyond(order: str) -> str:
-    return f"{order[1:]}__lt" if order.startswith("-") else f"{order}__gt"
+def beyond(keyset: Sequence[str], values: Sequence[Any], model: type[Model]) -> Q:
+    """Return the condition "comes after this key", which an index of the keyset's fields begins at."""
+    names = [name.lstrip("-") for name in keyset]
+    (is_falling,) = {name.startswith("-") for name in keyset}  # or the index would be walked in two directions
+    if len(names) == 1:
+        return Q(**{f"{names[0]}__{'lt' if is_falling else 'gt'}": values[0]})
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    wanted = [Value(value, output_field=field) for value, field in zip(values, fields, strict=True)]
+    return Q(_RowBeyond(*(F(name) for name in names), *wanted, sign="<" if is_falling else ">"))
 
 
 def _text(value: Any) -> str:

@@ -46,6 +46,7 @@ class AccessLogEntryAdmin(ReadOnlyAdmin):
     keyset = ("-id",)
     exact_search = ("subject_id",)
     search_help_text = "Account, event or transfer id"
+    narrowed_by = ("kind",)
     hint = "Every look at an account, an event or a transfer, newest first: pages, API calls and websockets."
     list_select_related = ("user",)
     list_display = (

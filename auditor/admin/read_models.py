@@ -136,7 +136,7 @@ class TransferAdmin(ReadOnlyAdmin):
         column("Transfer", lambda row: short_id(row.transfer_id)), _kind,
         column("From", lambda row: account_link(row.from_account_id)),
         column("To", lambda row: account_link(row.to_account_id)),
-        _amount, _status, "description", _recorded_at, _position,
+        _amount, _status, "description", _recorded_at,
     )  # fmt: skip
 
     def change_view(

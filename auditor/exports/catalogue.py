@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldError, PermissionDenied, ValidationError
 from django.http import HttpRequest, QueryDict
 
-from auditor.admin.base import ReadOnlyAdmin
+from auditor.admin.base import CannotNarrow, ReadOnlyAdmin
 from auditor.admin.keyset import AFTER
-from auditor.exports import live, statement
+from auditor.exports import live, owner, reversals, statement
 from auditor.exports.source import NoSuchList, Source, TableSource
 
 # Where a page of the list began. The whole list is exported, not what comes after that.
 _PAGE_PARAMETERS = (AFTER, "before")
 # Lists that are no table of the admin, each with a page of its own.
-_OWN = {module.LABEL: module for module in (statement, live)}
+_OWN = {module.LABEL: module for module in (statement, owner, reversals, live)}
 
 
 def admin_lists() -> dict[str, str]:
@@ -46,9 +45,9 @@ def open_source(request: HttpRequest, label: str, query: str) -> Source:
     request.GET = given  # type: ignore[assignment]
     try:
         changelist = model_admin.get_changelist_instance(request)
-    except (IncorrectLookupParameters, ValidationError, FieldError) as error:
+    except (CannotNarrow, ValidationError, FieldError) as error:
         raise NoSuchList("the list cannot be narrowed like that") from error
-    return TableSource(changelist.queryset, changelist.keyset)
+    return TableSource(changelist.whole, changelist.keyset)
 
 
 def subjects(request: HttpRequest, label: str, query: str) -> list[tuple[str, str]]:

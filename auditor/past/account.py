@@ -21,6 +21,8 @@ from auditor.admin.formats import (
     account_link,
     anchor,
     badge,
+    event_badge,
+    event_money,
     instant,
     link,
     list_link,
@@ -65,6 +67,7 @@ def account(request: HttpRequest, account_id: str) -> HttpResponse:
         "life": life,
         "opened_at": instant(life.first.recorded_at),
         "last_event_at": instant(life.last.recorded_at),
+        "last_change": _last_change(life),
         "chart": chart(life, [point.as_json() for point in points]),
         "is_sampled": life.versions > POINTS_MAX,
         "holds": _holds(state),
@@ -105,10 +108,26 @@ def chart(life: Life, points: list[tuple[int, int, int]]) -> dict[str, Any]:
     }
 
 
+def _last_change(life: Life) -> dict[str, Any]:
+    """Return what made the account what it is: the last event, whose it was, and where it is explained."""
+    last = life.last
+    travel = reverse("admin:time_travel", args=[quote(life.account_id)])
+    return {
+        "type": event_badge(last.event_type),
+        "amount": event_money(last.event_type, last.data, last.state),
+        "actor": last.metadata.get("actor", ""),
+        "links": [
+            anchor(f"{travel}?version={last.version}", "What it changed"),
+            link("ledger_event_change", last.event_id, "Event"),
+        ],
+    }
+
+
 def _related(account_id: str) -> list[Any]:
     travel = reverse("admin:time_travel", args=[quote(account_id)])
     return [
         anchor(travel, "Time travel"),
+        anchor(f"{reverse('admin:owner')}?{urlencode({'account_id': account_id})}", "All of this owner"),
         list_link("projections_transfer", "Transfers out", from_account_id=account_id),
         list_link("projections_transfer", "Transfers in", to_account_id=account_id),
         list_link("ledger_event", "Events", aggregate_id=account_id),

@@ -111,13 +111,12 @@ def _balances(request: HttpRequest, cut: Cut, after: str) -> dict[str, Any]:
 
 
 def _comparison(request: HttpRequest, cut: Cut, against: Cut, after: str) -> dict[str, Any]:
-    sides = [Side(_words(each), read_books(each, limit=0)) for each in (cut, against)]
     found = difference(cut, against, after or None, LINES + 1)
     rows, next_url = _paged(request, found.changes)
     return {
-        "sides": sides,
+        "sides": [Side(_words(cut), found.before), Side(_words(against), found.after)],
         "is_final": found.is_final,
-        "changes": [_change(row) for row in rows],
+        "changes": [_change(row, cut, against) for row in rows],
         "changed": found.total,
         "next_url": next_url,
         "first_url": _url(request, "") if after else "",
@@ -169,8 +168,16 @@ def _balance(row: Balance, cut: Cut) -> dict[str, Any]:
     }
 
 
-def _change(row: Change) -> dict[str, Any]:
+def _change(row: Change, cut: Cut, against: Cut) -> dict[str, Any]:
+    between = ""
+    if cut.recorded_at is not None and against.recorded_at is not None:
+        since, until = sorted((cut.recorded_at, against.recorded_at))
+        statement = reverse("admin:projections_account_change", args=[quote(row.account_id)])
+        # What was recorded at the first instant is in the first books.
+        period = {"since": format_instant(since + instants.MICROSECOND), "until": format_instant(until)}
+        between = anchor(f"{statement}?{urlencode(period)}#statement", "What moved")
     return {
+        "between": between,
         "account": account_link(row.account_id),
         "before": money(row.before_minor, row.currency),
         "after": money(row.after_minor, row.currency),
@@ -179,13 +186,19 @@ def _change(row: Change) -> dict[str, Any]:
 
 
 def _picks(now: datetime) -> list[tuple[str, str]]:
-    """Return instants that are often asked for, each with its address."""
+    """Return what is often asked for, each with its address: the books at an instant, and two against each other."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     picks = {
         "Now": now,
         "An hour ago": now - timedelta(hours=1),
+        "A week ago": now - timedelta(weeks=1),
         "Start of today": today,
         "Start of this month": today.replace(day=1),
         "Start of this year": today.replace(month=1, day=1),
     }
-    return [(name, f"?{urlencode({'by': RECORDED_AT, 'at': format_instant(at)})}") for name, at in picks.items()]
+    against = {"An hour ago and now": "An hour ago", "A week ago and now": "A week ago"}
+    asked = {
+        **{name: {"at": format_instant(at)} for name, at in picks.items()},
+        **{name: {"at": format_instant(picks[at]), "against": format_instant(now)} for name, at in against.items()},
+    }
+    return [(name, f"?{urlencode({'by': RECORDED_AT, **query})}") for name, query in asked.items()]

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from auditor import access_log
-from auditor.admin.formats import anchor, event_badge, instant, link, money
+from auditor.admin.formats import anchor, event_badge, event_money, instant, link
 from auditor.pages import render
 from auditor.past.account import chart, summary
 from auditor.past.differences import field_differences
@@ -28,7 +28,6 @@ from auditor.past.life import Life, life_of, positions_of
 from ledger.domain.account import from_state
 from ledger.domain.instants import format_instant
 from ledger.store.recorded import RecordedEvent
-from projections.money import MOVES_MONEY
 from projections.steps import Step, step_at, step_to
 
 
@@ -118,12 +117,6 @@ def _event(event: RecordedEvent | None, positions: dict[int, int]) -> dict[str, 
     if event is None:
         return None
     data = event.data
-    amount_minor, currency = data.get("amount_minor"), event.state["currency"]
-    rule = MOVES_MONEY.get(event.event_type)
-    if amount_minor is None:
-        amount = None
-    else:
-        amount = money(amount_minor * rule.sign, currency, signed=True) if rule else money(amount_minor, currency)
     position = positions.get(event.version)
     transfer_id = data.get("transfer_id")
     return {
@@ -131,7 +124,7 @@ def _event(event: RecordedEvent | None, positions: dict[int, int]) -> dict[str, 
         "type": event_badge(event.event_type),
         "at": instant(event.recorded_at),
         "effective_at": instant(event.effective_at) if event.effective_at != event.recorded_at else None,
-        "amount": amount,
+        "amount": event_money(event.event_type, data, event.state),
         "text": data.get("description") or data.get("reason") or "",
         "actor": event.metadata.get("actor", ""),
         "links": [

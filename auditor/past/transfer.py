@@ -16,17 +16,28 @@ from uuid import UUID
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 
 from auditor import access_log, sql
-from auditor.admin.formats import account_link, anchor, badge, event_badge, instant, link, money, status_badge
+from auditor.admin.formats import (
+    account_link,
+    anchor,
+    badge,
+    event_badge,
+    event_money,
+    instant,
+    link,
+    money,
+    status_badge,
+)
 from auditor.pages import render
 from auditor.past.frame import not_found, reads_the_stores
+from auditor.shortcuts import shortcuts
 from ledger.domain.account import AGGREGATE_TYPE
 from ledger.store.connection import connection, translated
 from ledger.subjects.texts import open_all
 from projections import selectors
 from projections.models import Transfer
-from projections.money import MOVES_MONEY
 
 EVENTS_MAX = 500  # a transfer has two to five; one to many accounts has more
 FAILED = "failed"
@@ -90,6 +101,7 @@ def transfer(request: HttpRequest, transfer_id: str) -> HttpResponse:
     steps = _steps(row, placed)
     context: dict[str, Any] = {
         "transfer_id": transfer_id,
+        "related": shortcuts(request, access_log.TRANSFER, transfer_id),
         "kind": badge(row.kind.replace("_", " ")),
         "state": status_badge(row.status),
         "source": account_link(row.from_account_id),
@@ -100,6 +112,7 @@ def transfer(request: HttpRequest, transfer_id: str) -> HttpResponse:
         "expires_at": instant(row.expires_at) if row.expires_at else None,
         "took_ms": _milliseconds(placed[-1].recorded_at - placed[0].recorded_at) if len(steps) > 1 else None,
         "failure": _failure(row, placed),
+        "whereabouts": _whereabouts(row),
         "steps": steps,
         "is_cut": len(row.events) > EVENTS_MAX,
         "events_max": EVENTS_MAX,
@@ -141,18 +154,13 @@ def _takes_back(row: Transfer, event: Placed) -> bool:
 
 
 def _event(event: Placed) -> dict[str, Any]:
-    amount_minor, currency = event.data.get("amount_minor"), event.data.get("currency") or event.state.get("currency")
-    rule = MOVES_MONEY.get(event.event_type)
-    amount = None
-    if amount_minor is not None and currency:
-        amount = money(amount_minor * rule.sign, currency, signed=True) if rule else money(amount_minor, currency)
     is_account = event.aggregate_type == AGGREGATE_TYPE
     travel = f"{reverse('admin:time_travel', args=[quote(event.aggregate_id)])}?version={event.version}"
     return {
         "type": event_badge(event.event_type),
         "part": PARTS.get(event.event_type, ""),
         "account": account_link(event.aggregate_id) if is_account else "",
-        "amount": amount,
+        "amount": event_money(event.event_type, event.data, event.state),
         "balance": money(event.state["balance_minor"], event.state["currency"]) if is_account else None,
         "links": [
             link("ledger_event_change", event.event_id, "Event"),
@@ -160,6 +168,27 @@ def _event(event: Placed) -> dict[str, Any]:
             anchor(travel, "Account at this moment") if is_account else "",
         ],
     }
+
+
+# Where a transfer's money is, by its state: what stands for {source} and {target} leads to them.
+WHEREABOUTS = {
+    "started": "It is still with {source}, reserved there, until the transfer completes or fails.",
+    "completed": "It has arrived at {target}.",
+    "failed": "It stayed with {source}, and what was reserved there is free again.",
+    "reversed": "It was taken back: {source} has it again.",
+    "held": "It is reserved on {source}, and nobody has it yet.",
+    "captured": "What was captured has gone to {target}; what was not is free again on {source}.",
+    "released": "It is free again on {source}.",
+    "expired": "Its time is over, and it is free again on {source}.",
+}
+
+
+def _whereabouts(row: Transfer) -> str:
+    """Return where the money is, in a sentence."""
+    said = WHEREABOUTS.get(row.status)
+    if said is None:
+        return ""
+    return format_html(said, source=account_link(row.from_account_id), target=account_link(row.to_account_id))
 
 
 def _failure(row: Transfer, placed: list[Placed]) -> str:

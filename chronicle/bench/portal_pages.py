@@ -76,6 +76,12 @@ def pages(sample: Sample) -> dict[str, tuple[str, str, str]]:
         "time travel": (at("time_travel", long, version=60_000), "#travel-step [data-place=this]"),
         "books as of, opened": (at("books"), ".ledger-filter"),
         "books as of a position": (at("books", by="position", at=sample.middle), "[data-side] tbody tr"),
+        "two sets of books against each other": (
+            at("books", by="position", at=sample.middle, against=sample.head),
+            "[data-side] tbody tr",
+        ),
+        "the accounts of an owner of many": (at("owner", account_id=sample.long_id), "#movements tbody tr"),
+        "reversals": (at("reversals", forced="on"), "[aria-label=Reversals]"),
         "transfers": (at(f"projections_transfer_{changelist}"), ROW),
         "transfers of an account": (at(f"projections_transfer_{changelist}", from_account_id=sample.account_id), ROW),
         "transfer": (at("projections_transfer_change", sample.transfer_id), "[aria-labelledby=timeline-title] li"),

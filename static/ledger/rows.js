@@ -110,6 +110,7 @@ function leads(event, addresses) {
     anchor(address(addresses.entry, event.position + 1), "Entry after"),
     anchor(addresses.proof.replace("KEY", event.event_id), "Proof of inclusion"),
   );
+  if (addresses.mark) made.append(anchor(addresses.mark.replace("KEY", event.event_id), "Mark"));
   return made;
 }
 

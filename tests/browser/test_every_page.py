@@ -28,7 +28,7 @@ TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFr
 # for all but users, whose forms are Django's own.
 NO_PAGES = {
     "export-file", "finding-change", "integrity-evidence", "integrity-verify", "job-stop", "operations-rebuild",
-    "logout", "jsi18n", "autocomplete", "view_on_site", "search", "password_change_done", "login",
+    "logout", "jsi18n", "autocomplete", "find", "view_on_site", "search", "password_change_done", "login",
 }  # fmt: skip
 NO_PAGE_ENDINGS = ("_add", "_delete", "_history")
 

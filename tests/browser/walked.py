@@ -39,7 +39,8 @@ COMMANDS = [
 ]  # fmt: skip
 PAGES_BY_ROLE = {
     "auditor": [
-        "/admin/", *LISTS, "/admin/books/", f"{ACCOUNT_PAGE}change/", "/admin/live/?event_type=nothing", f"{ACCOUNT_PAGE}change/?minimum=x",
+        "/admin/", *LISTS, "/admin/books/", "/admin/reversals/", "/admin/reversals/?forced=on",
+        "/admin/owner/?account_id=ACCOUNT", "/admin/ledger/refusal/?command_type=withdraw&min_amount=1", f"{ACCOUNT_PAGE}change/", "/admin/live/?event_type=nothing", f"{ACCOUNT_PAGE}change/?minimum=x",
         f"{ACCOUNT_PAGE}change/?text=nothing", f"{ACCOUNT_PAGE}time-travel/?version=3", f"{ACCOUNT_PAGE}history/",
         "/admin/projections/transfer/?status=completed", "/admin/projections/transfer/TRANSFER/change/",
         "/admin/books/?at=2100-01-01", "/admin/books/?by=position&at=1&against=HEAD", "/admin/books/?at=never",

@@ -128,8 +128,20 @@ def test_two_instants_are_compared_and_what_differs_is_listed(auditor: Client) -
     assert "2 accounts differ" in shown
     assert "town.bakery 1,200.50 USD 1,201.00 USD +0.50 USD" in shown
     assert "town.mill 41.50 USD 41.00 USD −0.50 USD" in shown
+    (bread, _) = auditor.get(ADDRESS, {"at": at, "against": later}).context["changes"]
+    statement = auditor.get(bread["between"].split('"')[3].replace("&amp;", "&").partition("#")[0]).context["lines"]
+    assert [line["description"] for line in statement] == ["Bread"]
     assert "Every balance is the same at both" in text(auditor, ADDRESS, at=at, against=at)
     assert len(auditor.get(ADDRESS, {"at": "2001-01-01", "against": "2100-01-01"}).context["changes"]) == books.LINES
+
+
+def test_a_comparison_reads_the_postings_once_and_shows_both_trial_balances(auditor: Client) -> None:
+    later = format_instant(event("Bread").recorded_at)
+    with CaptureQueriesContext(connections["read_model"]) as queries:
+        sides = auditor.get(ADDRESS, {"at": "2001-01-01", "against": later}).context["sides"]
+    assert sum(query["sql"].count("FROM postings") for query in queries) == 1
+    alone = auditor.get(ADDRESS, {"at": later}).context["sides"]
+    assert [side.totals for side in sides] == [[], alone[0].totals]
 
 
 def test_a_recorded_instants_rows_lead_to_time_travel_at_it(auditor: Client) -> None:

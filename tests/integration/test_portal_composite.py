@@ -87,7 +87,7 @@ def test_every_table_of_the_ledger_has_a_list_and_only_a_composite_key_has_no_pa
 @pytest.mark.parametrize("model", COMPOSITE)
 @pytest.mark.parametrize("after", [",", ",,", ",,,", "x", "x,y", "x,y,z", "%,%00,%", "1,1,1", "9" * 40 + ",1"])
 def test_a_key_that_means_nothing_breaks_nothing(auditor: Client, model: type[Model], after: str) -> None:
-    assert auditor.get(page(model, "changelist"), {"after": after}).status_code in (200, 302)
+    assert auditor.get(page(model, "changelist"), {"after": after}).status_code in (200, 400)
 
 
 @pytest.mark.parametrize("model", COMPOSITE)
@@ -139,5 +139,5 @@ def test_tiles_are_narrowed_to_a_level_and_lead_to_the_positions_under_them(audi
     for position in (1, 256, 257, 512, 513, 768):
         assert f'"/admin/ledger/journalentry/{position}/change/"' in shown
     for name in ("level", "level__exact"):
-        assert auditor.get(page(Tile, "changelist"), {name: "high"}).status_code == 302
+        assert auditor.get(page(Tile, "changelist"), {name: "high"}).status_code == 400
         assert auditor.get(page(Tile, "changelist"), {name: "9" * 30}).status_code == 200

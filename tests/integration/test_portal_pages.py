@@ -143,9 +143,12 @@ def test_lists_are_paged_by_key_in_order_without_counting_or_skipping(
 
 
 @pytest.mark.parametrize("after", ["x", "1,2", ","])
-def test_a_page_key_that_means_nothing_leads_back_to_the_list(auditor: Client, after: str) -> None:
+def test_a_page_key_that_means_nothing_is_refused_and_never_taken_for_the_first_page(
+    auditor: Client, after: str
+) -> None:
     answer = auditor.get(page(JournalEntry, "changelist"), {"after": after})
-    assert answer.status_code == 302
+    assert answer.status_code == 400
+    assert "Not shown: the list cannot be narrowed like that." in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,9 @@ def test_the_difference_of_two_cuts_is_that_of_their_books() -> None:
         expected = [(id_, old.get(id_, 0), new.get(id_, 0)) for id_ in sorted(old.keys() | new.keys())]
         changes = [(change.account_id, change.before_minor, change.after_minor) for change in found.changes]
         assert changes == [(id_, before, after) for id_, before, after in expected if before != after]
+        books = time_travel.books(one), time_travel.books(other)
+        assert (found.before.totals, found.after.totals) == (books[0].totals, books[1].totals)
+        assert [book.at_position for book in (found.before, found.after)] == [book.at_position for book in books]
         assert found.total == len(found.changes)
         assert time_travel.difference(one, one).changes == []
 
