@@ -38,7 +38,7 @@ def check_known(request: Request, handler: Callable[..., Any]) -> None:
     **Why** it is not ignored: a filter that is misspelled would answer with everything, and a batch that was to be
     tried, by a parameter that it does not have, would be carried out. Raises: InvalidParameter.
     """
-    names = getattr(handler, "query_parameters", frozenset())
+    names: frozenset[str] = getattr(handler, "query_parameters", frozenset())
     for name in request.query_params:
         if name not in names:
             known_ones = ", ".join(sorted(names)) or "none"
