@@ -44,6 +44,8 @@ INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0
 # after one that no UTF-8 has: hashes, ids, microseconds since the year 1. Two entries have at most 131,070 bytes.
 PACKED_BYTES_MAX = 1 << 18
 PACKING: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA1, "dict_size": PACKED_BYTES_MAX, "lc": 3, "lp": 0, "pb": 0}]
+# What the manifest of an account's bundle states.
+ALL_OF_ACCOUNT = re.compile(r"# (\S+) has versions 1 to ([0-9]+) and no other at tree size [0-9]+")
 YEAR_ONE = datetime(1, 1, 1, tzinfo=UTC)
 SHORT = re.compile(rb"\xfd(.{32})|\xfe(.{16})|\xff(.{8})", re.DOTALL)
 # What a proven balance says that nothing proves, and that is not relied upon: the question, and the answer's own word.
@@ -274,6 +276,14 @@ def check_chains(events: list[dict[str, Any]]) -> int:
     return links
 
 
+def check_completeness(lines: list[str], events: list[dict[str, Any]]) -> None:
+    """Check that a bundle which is stated to be all of an account has no gap: the statement is about what is here."""
+    for stated in filter(None, map(ALL_OF_ACCOUNT.fullmatch, lines)):
+        versions = sorted(event["version"] for event in events if event["aggregate_id"] == stated[1])
+        has_all = versions == list(range(1, int(stated[2]) + 1))
+        require(has_all and len(versions) == len(events), f"not all versions of {stated[1]} are here, as is stated")
+
+
 def check_rules(events: list[dict[str, Any]], bundle: Path) -> tuple[int, int, int]:
     """Replay and decide again by the bundle's own rules; return of how many states, commands, targets not in it."""
     sys.path.insert(0, str(bundle))
@@ -330,6 +340,7 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
         require(check_proof(files[name], proof, head) == int(stem), f"{name} is proven for another position")
         events.append(read_event(files[name]))
     print(f"events: {len(events)}, each proven to be in the log at its position")
+    check_completeness(lines, events)
     print(f"chains: {check_chains(events)} links hold")
     if rules:
         replayed, judged, unseen = check_rules(events, path)
@@ -339,8 +350,10 @@ def check_bundle(path: Path, vkey: str | None, rules: bool) -> None:
 
 def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:
     """Check an answer of balance-at with proof=1. `decimals`: those of the currency, where its reader has to say."""
-    answer = json.loads(path.read_bytes())
+    answer = json.loads(path.read_bytes(), object_pairs_hook=said_once)
     proof, at = answer.pop("proof"), answer["at"]
+    named = {"checkpoint", "event", "next", "balance_minor", "packed", *["statement"] * (not proof["next"])}
+    require(proof.keys() == named, "the proof has other fields than a proof has")
     lines = unpack(proof["packed"])
     keys = Keys(vkey, None)
     parts = [proof["event"], *filter(None, [proof["next"]])]
@@ -371,7 +384,14 @@ def check_balance(path: Path, vkey: str, decimals: int | None = None) -> None:
         text = f"{keys.name} statement\n{account_id} has no version {version + 1} at tree size {head.size}\n"
         require(keys.open(proof["statement"], head.size) == text, "the statement says something else")
         print(f"signed statement: no later event of it among the first {head.size}: so at {at}, as far as they go")
+        print("NOTE: an old answer can be given a later instant: compare that head with the log's last one")
     print(f"not proven, and not relied upon: {' and '.join(NOT_PROVEN)}; compare the first with what you asked")
+
+
+def said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object that says each thing once: of two balances another reader would take the other one."""
+    require(len(dict(pairs)) == len(pairs), "a name stands twice in one object")
+    return dict(pairs)
 
 
 def unpack(packed: str) -> list[str]:

@@ -63,12 +63,18 @@ def test_a_past_balance_is_proven_by_its_event_and_the_next(auditor: Client, tmp
     check(tmp_path, answer)
 
 
-def test_the_last_balance_is_proven_by_its_event_and_a_signed_statement(auditor: Client, tmp_path: Path) -> None:
+def test_the_last_balance_is_proven_by_its_event_and_a_signed_statement(
+    auditor: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`at` is proven by nothing then: what the script cannot hold against an old answer, it says."""
     small_history()
     answer = asked(auditor, "bob", 3).json()
     assert answer["balance"] == "27.00"
     assert answer["proof"]["next"] is None
-    check(tmp_path, answer)
+    check(tmp_path, {**answer, "at": "2999-01-01T00:00:00.000000Z"})
+    said = capsys.readouterr().out
+    assert "no later event of it among the first 10" in said
+    assert "NOTE: an old answer can be given a later instant: compare that head with the log's last one" in said
 
 
 def test_a_later_event_that_no_head_covers_yet_does_not_spoil_the_proof(auditor: Client, tmp_path: Path) -> None:
@@ -117,6 +123,20 @@ def test_nothing_in_a_proven_balance_can_be_changed(auditor: Client, tmp_path: P
     for forged in changes:
         with pytest.raises((verify_evidence.Broken, KeyError, ValueError)):
             check(tmp_path, forged)
+
+
+def test_a_proven_balance_says_each_thing_once_and_nothing_beside(auditor: Client, tmp_path: Path) -> None:
+    """Of two balances in one object this reader would take the last, and another one the first."""
+    small_history()
+    text, path = json.dumps(asked(auditor, "ann", 4).json()), tmp_path / "balance.json"
+    for where, slipped_in in (
+        ("{", '"balance": "999.00",'),
+        ('"event": {', '"index": 99,'),
+        ('"proof": {', '"note": "",'),
+    ):
+        path.write_text(text.replace(where, where + slipped_in, 1))
+        with pytest.raises(verify_evidence.Broken, match=r"stands twice|other fields"):
+            verify_evidence.check_balance(path, log_key.load_signer().verifier.vkey)
 
 
 def repacked(text: str, old: str, new: str) -> str:

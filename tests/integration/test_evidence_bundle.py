@@ -14,10 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from ledger.evidence import bundle as bundles
 from ledger.evidence import verify_evidence
+from ledger.evidence.selection import Positioned, Selection
 from ledger.store import log_key
 from ledger.store.signed_note import Signer
-from tests.proof_world import long_history, rows, small_history, submit
+from ledger.store.tree import Connection
+from tests.proof_world import long_history, rows, small_history, submit, tamper
+from tests.servers import Servers
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
@@ -210,6 +214,55 @@ def test_an_event_that_is_not_there_is_not_left_out_of_the_chosen_ones_in_silenc
     with pytest.raises(CommandError, match=unknown) as nothing:
         export(tmp_path, "--events", known, unknown)
     assert (nothing.value.returncode, (tmp_path / "evidence.zip").exists()) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["UPDATE events SET data = jsonb_set(data, '{amount_minor}', '7') WHERE aggregate_id = 'ann' AND version = 4"],
+         "ann version 4 at position 4 is not proven: its bytes"),
+        (["UPDATE events SET data = jsonb_set(data, '{amount_minor}', '0.5') WHERE aggregate_id = 'ann' AND version = 4"],
+         "ann version 4 at position 4 is not proven"),
+        (["UPDATE journal SET position = 11 WHERE position = 3", "UPDATE journal SET position = 3 WHERE position = 4",
+          "UPDATE journal SET position = 4 WHERE position = 11"], "version 3 of ann is missing before position 3"),
+        (["DELETE FROM events WHERE aggregate_id = 'ann' AND version = 4", "DELETE FROM journal WHERE position = 4"],
+         "version 4 of ann is missing before position 6"),
+    ],
+    ids=["an amount", "a float", "two in each other's place", "an event gone with its position"],
+)  # fmt: skip
+def test_what_does_not_prove_itself_is_not_handed_out(
+    stack: Servers, tmp_path: Path, changes: list[str], words: str
+) -> None:
+    small_history()
+    for change in changes:
+        assert tamper(stack, change) == 1
+    with pytest.raises(CommandError, match=words) as refused:
+        export(tmp_path, "--account", "ann")
+    assert (refused.value.returncode, (tmp_path / "evidence.zip").exists()) == (1, False)
+
+
+def test_a_missing_tile_is_named_by_who_needs_it(stack: Servers, tmp_path: Path) -> None:
+    long_history(300)
+    assert tamper(stack, "DELETE FROM tiles WHERE level = 0 AND tile_index = 0") == 1
+    with pytest.raises(CommandError, match="tile") as refused:
+        export(tmp_path, "--account", "account-1")
+    assert refused.value.returncode == 1
+
+
+def test_a_statement_of_completeness_is_held_against_what_is_in_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator who leaves an event out signs the manifest all the same: whoever receives it is told."""
+    small_history()
+    read = Selection.read
+
+    def all_but_one(selection: Selection, conn: Connection, up_to: int) -> Positioned:
+        return [found for found in read(selection, conn, up_to) if found[1].version != 4]
+
+    monkeypatch.setattr(Selection, "read", all_but_one)
+    monkeypatch.setattr(bundles, "_require_all", lambda events: None)
+    done = check(export(tmp_path, "--account", "ann"), "--key", key())
+    assert (done.returncode, "not all versions of ann are here, as is stated" in done.stdout) == (1, True), done.stdout
 
 
 def test_a_bundle_is_proven_under_an_earlier_head_too(tmp_path: Path) -> None:

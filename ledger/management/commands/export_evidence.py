@@ -1,6 +1,7 @@
 """`manage.py export_evidence`: a zip that proves an account, some events or a period to whoever receives it.
 
-Exit 0: written. 1: there is nothing to prove. 2: wrong usage. 3: no key to sign with, or no signed head.
+Exit 0: written. 1: there is nothing to prove, or what is stored does not prove it. 2: wrong usage. 3: no key to sign
+with, or no signed head.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chronicle.processes import CHECK_FAILED, MISSING, USAGE
 from ledger.domain.instants import parse_instant
-from ledger.evidence.bundle import NothingToProve, write_bundle
+from ledger.evidence.bundle import NothingToProve, NotProven, write_bundle
 from ledger.evidence.selection import Selection, TooMuchEvidence
 from ledger.store import log_key, succession, tree_heads
 from ledger.store.connection import dedicated_connection
+from ledger.store.tree import TreeIncomplete
 
 
 class Command(BaseCommand):
@@ -43,7 +45,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=MISSING) from error
         except TooMuchEvidence as error:
             raise CommandError(str(error), returncode=USAGE) from error
-        except NothingToProve as error:
+        except (NothingToProve, NotProven, TreeIncomplete) as error:
             raise CommandError(str(error), returncode=CHECK_FAILED) from error
         except OSError as error:
             raise CommandError(f"{options['output']} cannot be written: {error}", returncode=USAGE) from error
