@@ -103,6 +103,7 @@ def _verify(request: Request, progress: Progress) -> Findings:
             findings.add(whole.check_unrecorded(conn))
             findings.add(check_waiting(conn, semantic=request.semantic))
             findings.add(whole.check_positions(conn))
+            findings.add(whole.check_tree_rows(conn))
             findings.add(whole.check_signed(conn, extent.covered))
             findings.add(check_upper_tiles(conn, extent.covered, extent.size))
 

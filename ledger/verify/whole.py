@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ledger.store.connection import translated
+from ledger.store.tiles import TILE_HEIGHT
 from ledger.store.tree import Connection
 from ledger.verify.faults import Fault, Kind
 from ledger.verify.rows import journal_end, seed
@@ -23,7 +24,8 @@ SELECT e.aggregate_id, e.version, e.event_type, e.recorded_at,
 FROM events AS e
 LEFT JOIN journal AS j ON j.aggregate_id = e.aggregate_id AND j.version = e.version
 WHERE j.position IS NULL
-  AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.command_id::text = e.metadata ->> 'command_id')
+  AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.command_id::text = e.metadata ->> 'command_id'
+                  AND o.events @> jsonb_build_array(jsonb_build_array(e.aggregate_id, e.version)))
 """
 _IN_ORDER = "ORDER BY e.aggregate_id, e.version LIMIT %s"
 _RECORDED_AT = """
@@ -37,6 +39,13 @@ WHERE position < 1 OR position IS NULL ORDER BY position LIMIT %s
 _REPEATED = """
 SELECT aggregate_id, version, min(position), max(position) FROM journal
 GROUP BY aggregate_id, version HAVING count(*) > 1 ORDER BY 3 LIMIT %s
+"""
+_TILES_TWICE = """
+SELECT level, tile_index FROM tiles WHERE level >= 0 AND tile_index >= 0
+GROUP BY level, tile_index HAVING count(*) > 1 ORDER BY level, tile_index LIMIT %s
+"""
+_HEADS_TWICE = """
+SELECT tree_size FROM tree_heads GROUP BY tree_size HAVING count(*) > 1 ORDER BY tree_size LIMIT %s
 """
 _UNSIGNED = """
 SELECT min(position), max(position), clock_timestamp() - min(sequenced_at) FROM journal WHERE position > %s
@@ -85,6 +94,17 @@ def check_positions(conn: Connection) -> Iterator[Fault]:
         yield Fault(Kind.POSITION, what, position, aggregate_id, version)
     for aggregate_id, version, first, last in repeated:
         yield Fault(Kind.REPEATED_EVENT, f"it stands at position {first} too", last, aggregate_id, version)
+
+
+def check_tree_rows(conn: Connection) -> Iterator[Fault]:
+    """Yield a fault for each tile and each head that is stored twice: whoever reads takes either."""
+    with translated():
+        tiles = conn.execute(_TILES_TWICE, (REPORTED_MAX,)).fetchall()
+        heads = conn.execute(_HEADS_TWICE, (REPORTED_MAX,)).fetchall()
+    for level, index in tiles:
+        yield Fault(Kind.TILE, f"tile {level}/{index} is stored twice", (index << (TILE_HEIGHT * (level + 1))) + 1)
+    for (size,) in heads:
+        yield Fault(Kind.HEAD, f"more than one head of size {size} is stored", size)
 
 
 def check_signed(conn: Connection, covered: int) -> Iterator[Fault]:

@@ -233,6 +233,26 @@ def test_a_tile_or_a_head_that_cannot_be_one_is_found(stack: Servers) -> None:
             tamper(stack, f"DROP TABLE kept_{table}")
 
 
+def test_a_tile_or_a_head_beside_the_right_one_is_found_whichever_comes_first(stack: Servers) -> None:
+    long_history(300)
+    for table, position, altered in (
+        ("tiles", 1, "hashes = set_byte(hashes, 0, 255 - get_byte(hashes, 0))"),
+        ("tree_heads", 300, "note = 'nothing'"),
+    ):
+        tamper(stack, f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+        try:
+            tamper(stack, f"UPDATE {table} SET {altered}")
+            for rows in (f"SELECT * FROM kept_{table}", f"SELECT DISTINCT * FROM {table}"):
+                tamper(stack, f"INSERT INTO {table} {rows}")
+                twice = [fault for fault in faults() if "twice" in fault.detail or "more than one" in fault.detail]
+                assert [fault.position for fault in twice] == [position]
+            tamper(stack, f"DELETE FROM {table}")
+            tamper(stack, f"INSERT INTO {table} SELECT * FROM kept_{table}")
+        finally:
+            tamper(stack, f"DROP TABLE kept_{table}")
+    assert faults() == []
+
+
 def test_a_change_of_keys_that_is_none_is_found(stack: Servers) -> None:
     small_history()
     tamper(stack, "UPDATE events SET aggregate_id = 'log:keys' WHERE aggregate_id = 'ann' AND version = 1")

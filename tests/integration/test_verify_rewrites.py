@@ -237,6 +237,12 @@ def test_from_beyond_the_log_checks_nothing_and_says_so() -> None:
     assert "beyond the last position, 10" in done.stderr
 
 
+def test_an_account_of_which_nothing_is_journaled_is_not_found_faultless() -> None:
+    small_history()
+    done = verify_command("--account", "nobody")
+    assert (done.returncode, "no event of nobody" in done.stderr, "no fault" in done.stdout) == (2, True, False)
+
+
 def test_from_what_only_a_head_says_there_was_is_checked(stack: Servers) -> None:
     small_history()
     tamper(stack, "DELETE FROM journal WHERE position > 8")

@@ -148,6 +148,19 @@ NONSENSE = ("null", "5", "[]", "{}", '"x"', "[1]", "[[]]", "[[1, 2, 3, 4, 5]]", 
             '[[null, null, null, null, null]]', "[" * 2000 + "]" * 2000)  # fmt: skip
 
 
+@pytest.mark.parametrize("account_id", [None, "ann"])
+def test_an_event_slipped_in_under_the_name_of_a_command_that_waits_is_found(
+    stack: Servers, forgery: Forgery, account_id: str | None
+) -> None:
+    small_history()
+    (waiting,) = submit(Deposit("bob", Decimal(1)))
+    version = forgery.slip_in_deposit("ann", 1_000_000)
+    tamper(stack, "UPDATE events SET metadata = jsonb_set(metadata, '{command_id}', to_jsonb(%s::text)) "
+                  "WHERE aggregate_id = 'ann' AND version = %s", str(waiting.command_id), version)  # fmt: skip
+    found = [(fault.kind, fault.aggregate_id, fault.version) for fault in faults(account_id=account_id)]
+    assert found == [(Kind.UNRECORDED_EVENT, "ann", version)]
+
+
 def test_what_waits_and_cannot_be_read_is_found(stack: Servers) -> None:
     log_key.load_or_create_signer()
     small_history()

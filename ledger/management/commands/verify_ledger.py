@@ -48,6 +48,10 @@ class Command(BaseCommand):
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("events", total=max(0, extent.size - request.from_position + 1))
             findings = verify(request, lambda count: progress.advance(task, count))
+        if request.account_id is not None and not findings.events and not findings.fault_count:
+            raise CommandError(
+                f"the journal has no event of {request.account_id}: nothing was checked", returncode=USAGE
+            )
         self._report(findings, request, extent.covered, time.monotonic() - started_at)
 
     def _report(self, findings: Findings, request: Request, covered: int, seconds: float) -> None:
