@@ -58,6 +58,19 @@ ORDER BY table_name, privilege_type
 _MAY_CREATE = """
 SELECT has_schema_privilege(%s, 'public', 'CREATE'), has_database_privilege(%s, current_database(), 'CREATE')
 """
+# What does on PostgreSQL, with its owner's rights, what the role may not: a view that it may write to, a function.
+_LENT = """
+SELECT p.privilege || ' on the view ' || c.oid::regclass::text FROM pg_catalog.pg_class AS c
+CROSS JOIN unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
+WHERE c.relkind = 'v' AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')
+  AND CASE p.privilege WHEN 'DELETE' THEN has_table_privilege(%s, c.oid, p.privilege)
+      ELSE has_any_column_privilege(%s, c.oid, p.privilege) END
+UNION ALL
+SELECT 'the rights of the owner of ' || f.oid::regprocedure::text FROM pg_catalog.pg_proc AS f
+WHERE f.prosecdef AND f.pronamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema')
+  AND has_function_privilege(%s, f.oid, 'EXECUTE')
+ORDER BY 1
+"""
 # Also those whose rights it does not have by itself, but only after SET ROLE.
 _MAY_BECOME = """
 SELECT rolname FROM pg_catalog.pg_roles WHERE rolname <> %s AND pg_has_role(%s, oid, 'MEMBER') ORDER BY rolname
@@ -182,6 +195,8 @@ def _too_wide(cursor: Any, role: str, who: str) -> Iterator[str]:
             yield f"{who} has CREATE on the schema public"
         if schemas:
             yield f"{who} has CREATE on the database"
+        cursor.execute(_LENT, [role, role, role])
+        yield from (f"{who} has {lent}" for (lent,) in cursor.fetchall())
     cursor.execute(_OWNED, [tables, role])
     for (table,) in cursor.fetchall():
         yield f"{who} owns {table}, and an owner can do anything with it"

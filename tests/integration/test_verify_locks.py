@@ -124,6 +124,13 @@ OPENED_ON_POSTGRESQL = {
     "the role chronicle_app may become pg_write_all_data, which has UPDATE on outbox": (
         "GRANT pg_write_all_data TO chronicle_app WITH INHERIT FALSE",
         "REVOKE pg_write_all_data FROM chronicle_app"),
+    "the role chronicle_app has UPDATE on the view past": (
+        "CREATE VIEW past AS SELECT * FROM events; GRANT UPDATE (data) ON past TO chronicle_app", "DROP VIEW past"),
+    "the role chronicle_app has DELETE on the view past": (
+        "CREATE VIEW past AS SELECT * FROM tiles; GRANT DELETE ON past TO PUBLIC", "DROP VIEW past"),
+    "the role chronicle_app has the rights of the owner of forget()": (
+        "CREATE FUNCTION forget() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM events'",
+        "DROP FUNCTION forget()"),
     "the role chronicle_app is a superuser: no lock on history holds it": (
         "ALTER ROLE chronicle_app SUPERUSER", "ALTER ROLE chronicle_app NOSUPERUSER"),
     "the trigger tiles_append_only is gone, switched off or no longer refuses": (
