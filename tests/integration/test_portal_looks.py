@@ -36,7 +36,13 @@ def fresh_connections() -> Iterator[None]:
 
 
 async def in_database(function: Any, *arguments: Any) -> Any:
-    return await sync_to_async(function)(*arguments)
+    """Call it in the thread that async tests share, on connections of its own: a test before may have ended them."""
+
+    def anew() -> Any:
+        connections.close_all()
+        return function(*arguments)
+
+    return await sync_to_async(anew)()
 
 
 async def an_auditor() -> Any:
@@ -49,7 +55,8 @@ def look(user_id: int, subject_id: str) -> Look:
 
 async def subjects(user_id: int) -> list[str]:
     found = AccessLogEntry.objects.filter(user_id=user_id).order_by("id").values_list("subject_id", flat=True)
-    return [subject async for subject in found]
+    seen: list[str] = await in_database(list, found)
+    return seen
 
 
 async def test_looks_that_come_together_are_written_together_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
