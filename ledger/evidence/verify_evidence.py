@@ -442,7 +442,9 @@ def check_consistency(proof: str, kept: str, vkey: str) -> None:
 
 def check_certificate(note: str, vkey: str) -> dict[str, Any]:
     """Check a certificate of erasure and return what it states: its signature, its head, and each proof in it."""
-    title, _, body = note.rpartition("\n\n")[0].partition("\n")
+    text, _, signatures = note.rpartition("\n\n")
+    require(signatures.count("\n") == 1, "the certificate has a signature line that is not its own")
+    title, _, body = text.partition("\n")
     statement: dict[str, Any] = json.loads(body)
     keys = Keys(vkey, statement.get("succession"))
     require(title == f"{keys.name} erasure", f"it is no certificate of erasure by {keys.name}")
@@ -459,7 +461,7 @@ def check_certificate(note: str, vkey: str) -> dict[str, Any]:
 
 
 def print_certificate(path: Path, vkey: str) -> None:
-    stated = check_certificate(path.read_text(), vkey)
+    stated = check_certificate(path.read_bytes().decode(), vkey)
     accounts = ", ".join(stated["account_ids"])
     print(f"erased: {stated['subject_id']} (accounts {accounts}), in {len(stated['erasures'])} erasures on record")
     print(f"keys destroyed, as the holder states: {len(stated['keys_destroyed'])}")

@@ -228,14 +228,16 @@ def test_a_certificate_is_checked_by_the_offline_script_and_no_altered_byte_of_i
     assert done.returncode == 0, done.stdout + done.stderr
     for said in ("erased: ann (accounts ann), in 1 erasures on record", "NOT erased: 0", "OK: everything holds"):
         assert said in done.stdout
-    file.write_text(note.replace("request 17", "request 71"))
-    broken = offline(tmp_path, file, key())
-    assert (broken.returncode, "BROKEN" in broken.stdout) == (1, True)
+    signed_by_nobody = f"{note}— approved.example/office {note.rpartition(' ')[2]}"
+    for altered in (note.replace("request 17", "request 71"), signed_by_nobody, note.replace("\n", "\r\n")):
+        file.write_bytes(altered.encode())
+        broken = offline(tmp_path, file, key())
+        assert (broken.returncode, "BROKEN" in broken.stdout) == (1, True)
     whole = note.encode()
     for place in range(0, len(whole), 7):
-        altered = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
         with pytest.raises((Broken, *UNREADABLE)):
-            check_certificate(altered.decode(), key())
+            check_certificate(flipped.decode(), key())
     stated = json.loads(note.rpartition("\n\n")[0].partition("\n")[2])
     unproven = json.dumps({**stated, "erasure_proofs": []})
     with pytest.raises(Broken, match="an erasure is not proven"):

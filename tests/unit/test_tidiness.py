@@ -16,7 +16,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 300
 # An auditor is given this one by itself, to be read and run without any other.
-LONGER_LINES_MAX = {"ledger/evidence/verify_evidence.py:1": 512}
+LONGER_LINES_MAX = {"ledger/evidence/verify_evidence.py:1": 514}
 FUNCTION_LINES_MAX = 70
 # An AppConfig or an empty package needs no introduction.
 SPEAKS_FOR_ITSELF_LINES = 15
