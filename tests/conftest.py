@@ -10,6 +10,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,7 @@ from tests.clean import empty_everything  # noqa: E402  (imports Django, which r
 
 # Why the browser tests were skipped; said again at the end, where nobody overlooks it.
 NO_BROWSER: list[str] = []
+JOB_END_S = 10.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,6 +108,10 @@ def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) ->
         # Fresh ones: the test before may have had the server end them.
         connections.close_all()
         yield
+        # Whoever waits for a job's process notes its end in the database, a moment after that end can be seen.
+        for thread in threading.enumerate():
+            if thread.name.startswith("job "):
+                thread.join(JOB_END_S)
 
 
 @pytest.fixture

@@ -87,9 +87,12 @@ def test_a_pid_file_that_names_nobody_is_no_obstacle(data_dir: Path, content: by
 def test_a_postmaster_that_was_killed_is_recovered_from(data_dir: Path) -> None:
     server = EmbeddedPostgres.at(data_dir)
     process = launch(server)
+    others = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
     assert (data_dir / "postmaster.pid").exists()
+    # They end by themselves when they notice; until then no server starts, and the supervisor tries again.
+    psutil.wait_procs(others, 30)
     server.prepare()
     stop(launch(server))
 
