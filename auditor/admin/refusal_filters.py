@@ -93,24 +93,26 @@ class LeastAmountFilter(LookedAtFilter, PlainTextFilter):
         return GreaterThanOrEqual(amount, Value(Decimal(text), output_field=number))
 
 
-class SinceFilter(PlainTextFilter):
+class _RecordedFilter(PlainTextFilter):
+    lookup: str  # of the column, against the instant that was given
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        at = _instant(self.value())
+        return queryset if at is None else queryset.filter(**{self.lookup: at})
+
+
+class SinceFilter(_RecordedFilter):
     title = "recorded from (UTC)"
     parameter_name = "since"
     placeholder = "2026-01-30"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        at = _instant(self.value())
-        return queryset if at is None else queryset.filter(recorded_at__gte=at)
+    lookup = "recorded_at__gte"
 
 
-class UntilFilter(PlainTextFilter):
+class UntilFilter(_RecordedFilter):
     title = "recorded before (UTC)"
     parameter_name = "until"
     placeholder = "2026-01-31"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        at = _instant(self.value())
-        return queryset if at is None else queryset.filter(recorded_at__lt=at)
+    lookup = "recorded_at__lt"
 
 
 def _instant(text: str | None) -> datetime | None:
