@@ -6,6 +6,7 @@ command that Django starts: they bring in all of the portal.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from django.contrib.admin import autodiscover
@@ -22,6 +23,12 @@ class PortalAdminConfig(SimpleAdminConfig):
         register(check_lists, Tags.admin)
 
 
-def check_lists(app_configs: Any, **options: Any) -> list[CheckMessage]:
+def register_lists() -> None:
+    """Let `admin.site` know every list. A second call does nothing."""
     autodiscover()
+    import_module("auditor.admin.every_list")
+
+
+def check_lists(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    register_lists()
     return check_admin_app(app_configs, **options)

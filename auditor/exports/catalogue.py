@@ -15,6 +15,7 @@ from django.http import HttpRequest, QueryDict
 
 from auditor.admin.base import CannotNarrow, ReadOnlyAdmin
 from auditor.admin.keyset import AFTER
+from auditor.admin_config import register_lists
 from auditor.exports import live, owner, reversals, statement
 from auditor.exports.source import NoSuchList, Source, TableSource
 
@@ -64,7 +65,7 @@ def narrowed_by(query: str) -> Sequence[tuple[str, str]]:
 
 
 def _shown() -> list[tuple[type[Model], ReadOnlyAdmin]]:
-    admin.autodiscover()  # in the process of a job nobody has asked for a page
+    register_lists()  # in the process of a job nobody has asked for a page
     lists = admin.site._registry.items()
     return [(model, model_admin) for model, model_admin in lists if isinstance(model_admin, ReadOnlyAdmin)]
 

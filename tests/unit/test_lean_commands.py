@@ -31,7 +31,14 @@ print(json.dumps([before, len(admin.site._registry)]))
 """
 # What runs for ever beside the web process, and what is asked for again and again.
 COMMANDS = ("relay_events", "run_projections", "run_sagas", "expire_holds", "expire_keys", "verify_ledger")
-OF_PAGES = ("daphne.server", "chronicle.urls", "auditor.admin", "auditor.views", "rest_framework.views", "django.test")
+OF_PAGES = (
+    "daphne.server",
+    "chronicle.urls",
+    "auditor.admin.base",
+    "auditor.views",
+    "rest_framework.views",
+    "django.test",
+)
 
 
 def in_a_new_process(program: str, *arguments: str) -> list:
