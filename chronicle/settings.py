@@ -77,7 +77,7 @@ LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    "chronicle.apps.DaphneConfig",
     "unfold.apps.BasicAppConfig",  # the look alone: the site itself is the portal's
     "unfold.contrib.filters",
     "auditor.admin_config.PortalAdminConfig",  # django.contrib.admin with the portal as its site

@@ -19,7 +19,7 @@ from tests.read_world import wait_until_applied
 
 def test_a_finding_is_made_from_an_accounts_page_and_taken_further(open_page: OpenPage) -> None:
     account = new_account(balance="5.00")
-    settled()
+    wait_until_applied(settled())
     page = open_page(f"/admin/projections/account/{account}/change/")
     page.get_by_role("link", name="Mark", exact=True).click()
     expect(page.get_by_label("Account or event id")).to_have_value(account)

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from ledger.domain.commands import FreezeAccount, PlaceHold
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import accept, deposit, new_account, settled, transfer_over_http
+from tests.browser.money import accept, browsing, deposit, new_account, settled, transfer_over_http
 from tests.browser.test_portal_exports import sign_in, state_and_rows
 from tests.browser.test_portal_integrity import signed_up_to
 from tests.read_world import wait_until_applied
@@ -84,7 +84,7 @@ def furnish(server: LiveSystem) -> Furnished:
     head = settled()
     wait_until_applied(head)
     signed_up_to(head)
-    with httpx.Client(base_url=server.url) as auditor, httpx.Client(base_url=server.url) as operator:
+    with browsing(server) as auditor, browsing(server) as operator:
         sign_in(auditor, server.credentials["auditor"])
         sign_in(operator, server.credentials["operator"])
         finding = {"kind": "account", "subject": account, "note": "A note", "state": "open"}

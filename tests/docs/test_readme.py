@@ -17,7 +17,7 @@ README = REPOSITORY / "README.md"
 # Ids and instants are new every time; the README shows an ellipsis.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-COMMAND_S_MAX = 30
+COMMAND_S_MAX = 90
 
 
 def transcript() -> list[tuple[str, str]]:

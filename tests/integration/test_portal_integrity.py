@@ -114,7 +114,7 @@ def test_the_work_ends_with_the_web_process_that_started_it(stack: Servers) -> N
             wait_for(lambda: Job.objects.get().heard_at > job.heard_at, "a job that is under way")
             assert process.stdin is not None
             process.stdin.close()  # which is all that is seen of a web process that is killed
-            assert process.wait(30) == 1
+            assert process.wait(60) == 1
     job.refresh_from_db()
     assert (job.state, job.error) == ("stopped", "it was stopped, or the web process that started it ended")
     again = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60, capture_output=True)

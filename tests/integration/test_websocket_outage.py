@@ -22,7 +22,7 @@ from chronicle.roles import Role
 from tests.api_world import new_token, new_user
 
 Headers = list[tuple[bytes, bytes]]
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture
