@@ -64,7 +64,8 @@ class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
     # Within one account a page begins at a version, and reads nothing of those before.
     led_by = (keyset,)
-    account_fields = exact_search = ("aggregate_id", "event_id")
+    exact_search = ("aggregate_id", "event_id")
+    account_fields, event_fields = ("aggregate_id",), ("event_id",)
     search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."
     list_display = (

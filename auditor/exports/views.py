@@ -103,8 +103,11 @@ def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
         return render(
             request, "auditor/problem.html", "Export", 409, problem="This export is being downloaded already."
         )
-    for kind, subject_id in subjects(request, label, query):
-        access_log.record(request.user, kind, subject_id, where)
+    if seen := subjects(request, label, query):
+        for kind, subject_id in seen:
+            access_log.record(request.user, kind, subject_id, where)
+    else:
+        access_log.record(request.user, access_log.LIST, label, f"{where}?{query}" if query else where)
     writer = WRITERS[job.options["format"]][1](source.columns)
     response = StreamingHttpResponse(Stream(job, source, writer), content_type=writer.content_type)
     name = f"{label.rpartition('.')[2]}-{job.pk}.{writer.suffix}"
