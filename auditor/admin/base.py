@@ -162,6 +162,21 @@ class ReadOnlyAdmin(ModelAdmin):
         assert isinstance(answer, HttpResponse), "a page about one row is not streamed"
         return answer
 
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> TemplateResponse:
+        """Say with 404 that there is no such row. Django leads to the dashboard and asks whether it was deleted."""
+        kind = str(self.opts.verbose_name)
+        context = {"kind": kind, "subject_id": unquote(object_id), "list_page": self.list_page}
+        return self.answer(request, "auditor/not_found.html", f"No such {kind}", status=404, **context)
+
+    def answer(self, request: HttpRequest, template: str, title: str, status: int, **context: Any) -> TemplateResponse:
+        """Return a page that is shown instead of a row or a list."""
+        whole = {**self.admin_site.each_context(request), "title": title, **context}
+        return TemplateResponse(request, template, whole, status=status)
+
+    @property
+    def list_page(self) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+
     def page_context(self, obj: Any) -> dict[str, Any]:
         return {"related": self.related(obj), "title": str(obj), "subtitle": None}
 
@@ -179,8 +194,7 @@ class ReadOnlyAdmin(ModelAdmin):
         except CannotNarrow as error:
             # Django would show the whole list instead, as if all of it were what was asked for.
             title = str(self.opts.verbose_name_plural).capitalize()
-            context = {**self.admin_site.each_context(request), "title": title, "problem": f"{error}.", "back": "?"}
-            return TemplateResponse(request, "auditor/problem.html", context, status=400)
+            return self.answer(request, "auditor/problem.html", title, status=400, problem=f"{error}.", back="?")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return the list as it is narrowed. Raises: CannotNarrow."""
