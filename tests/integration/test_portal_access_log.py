@@ -14,7 +14,7 @@ from django.test import Client
 from auditor import access_log
 from auditor.models import AccessLogEntry
 from chronicle.roles import Role
-from ledger.models import Event, JournalEntry
+from ledger.models import Event, JournalEntry, Refusal
 from projections.models import Account, Transaction, Transfer
 from tests.api_world import client_with, get, new_user
 from tests.portal_world import BAKERY, MILL, accesses, page, signed_in, town
@@ -51,7 +51,8 @@ def test_rows_about_one_event_or_transfer_are_looks_at_it(auditor: Client) -> No
     auditor.get(page(Event, "change", line.event_id))
     auditor.get(page(JournalEntry, "change", line.position))
     auditor.get(page(Transfer, "change", transfer.pk))
-    assert looks() == [*[("event", str(line.event_id))] * 3, ("transfer", transfer.pk)]
+    auditor.get(page(Refusal, "change", Refusal.objects.get().pk))  # it says what the account had
+    assert looks() == [*[("event", str(line.event_id))] * 3, ("transfer", transfer.pk), ("account", MILL)]
 
 
 def test_a_search_is_a_look_at_what_it_finds_whatever_that_is(auditor: Client) -> None:
