@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from auditor import access_log
 from auditor.exports.catalogue import names, narrowed_by, open_source, subjects
@@ -87,7 +87,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
 
 
 @only(may_read)
-@require_safe
+@require_GET  # who asks for the head alone gets no rows, and must not count as somebody who broke off
 def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     """Send the file."""
     job = _own(request, job_id)
