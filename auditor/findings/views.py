@@ -52,7 +52,8 @@ def change(request: HttpRequest, finding_id: int) -> HttpResponse:
         change_finding(request.user, finding, **given)
     except InvalidFinding as error:
         finding.refresh_from_db()
-        shown: dict[str, Any] = admin.site.get_model_admin(Finding).page_context(finding)
+        its_page: Any = admin.site.get_model_admin(Finding)
+        shown = its_page.page_context(finding)
         title = shown.pop("title")
         return render(request, "auditor/finding_change.html", title, given=given, problem=error, **shown)
     return redirect(PAGE, finding.pk)
