@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "chronicle.middleware.Authentication",
     "chronicle.middleware.Messages",
     "chronicle.middleware.FrameOptions",
+    "chronicle.middleware.Unavailable",
     "auditor.access_log.log_api_reads",
 ]
 # They look for Django's own names and do not see that ours are subclasses.
