@@ -58,6 +58,9 @@ class ReadOnlyAdmin(ModelAdmin):
     # Further fields that links narrow a list to.
     narrowed_by: tuple[str, ...] = ()
     hint = ""
+    # What a list without a row says: whether that is good, or what to do.
+    empty = "Nothing here yet"
+    finds_parts = False  # a search term need not be a whole id
 
     actions: tuple[str, ...] | None = None
     paginator = KeysetPaginator

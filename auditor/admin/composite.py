@@ -24,7 +24,6 @@ from auditor.admin.formats import (
     column,
     event_badge,
     hash_column,
-    instant_column,
     link,
     list_link,
     money,
@@ -48,7 +47,6 @@ class RowsOnlyAdmin(ReadOnlyAdmin):
     """A list, and nothing behind its rows."""
 
     has_row_pages = False
-    list_display_links = None
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Model | None:
         """Find no row for a page of its own, whatever an address names."""
@@ -89,7 +87,7 @@ class ActivityAdmin(RowsOnlyAdmin):
     keyset = ("-minute", "-event_type", "-currency")
     hint = "How many events of each type were recorded in each minute, and what they moved, newest first."
     list_display = (
-        instant_column("minute", "Minute (UTC)"),
+        column("Minute (UTC)", lambda row: f"{row.minute:%Y-%m-%d %H:%M}"),
         column("Type", lambda row: event_badge(row.event_type)),
         "events",
         column("Amount", _amount, kind="money"),
@@ -108,6 +106,7 @@ class SearchEntryAdmin(RowsOnlyAdmin):
     keyset = ("kind", "reference")
     led_by = (ENTRIES_BY_KIND,)
     search_help_text = "Part of the text"
+    finds_parts = True
     hint = "What a search finds, and by which text: accounts by id and owner, transactions by what they say."
     list_filter = (SearchKindFilter,)
     list_display = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin
@@ -22,6 +23,7 @@ from auditor.admin.formats import (
     badge,
     column,
     event_badge,
+    grouped,
     hash_column,
     instant,
     instant_column,
@@ -43,6 +45,7 @@ from auditor.admin.refusal_filters import (
 )
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
+PLAIN_AMOUNT = re.compile(r"\d+(\.\d+)?")
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _aggregate = column("Account", lambda row: aggregate_link(row.aggregate_id))
 _event_type = column("Type", lambda row: event_badge(row.event_type))
@@ -104,7 +107,7 @@ class EventAdmin(ReadOnlyAdmin):
         links = [list_link("ledger_event", "The account's events", aggregate_id=obj.aggregate_id)]
         if obj.position is not None:
             links.append(link("ledger_journalentry_change", obj.position, f"Journal entry {obj.position}"))
-            links.append(anchor(reverse("event-proof", args=[obj.event_id]), "Proof of inclusion"))
+            links.append(anchor(reverse("event-proof", args=[obj.event_id]), "Proof as JSON"))
         if transfer_id := obj.data.get("transfer_id"):
             links.append(link("projections_transfer_change", transfer_id, "Transfer"))
         return [*links, *_events_of_command(obj), live_link(obj.aggregate_id)]
@@ -175,6 +178,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 class OutboxEntryAdmin(ReadOnlyAdmin):
     keyset = ("recorded_at", "command_id")
     exact_search = ("command_id",)
+    search_help_text = "Command id"
+    empty = "Nothing waits: every accepted command is in the journal"
     hint = "Accepted commands that the journal has not ordered yet. Usually empty: the relay takes them at once."
     list_display = ("command_id", _recorded_at, column("Events", lambda entry: len(entry.events)))
     detail = (("Accepted command", ("command_id", _recorded_at, json_column("events", "Events"))),)
@@ -186,12 +191,19 @@ def _refused_account(refusal: Refusal) -> str:
     return next((account_id for account_id in named if isinstance(account_id, str)), "")
 
 
+def _refused_amount(refusal: Refusal) -> str | SafeString:
+    """Return the amount as it was asked for, of which nobody can say more than that it was refused."""
+    amount = str(refusal.command.get("amount") or "")
+    return (grouped(amount) if PLAIN_AMOUNT.fullmatch(amount) else amount) or NOTHING
+
+
 @admin.register(Refusal)
 class RefusalAdmin(ReadOnlyAdmin):
     keyset = ("-recorded_at", "-refusal_id")
     led_by = (REFUSALS_BY_ACTOR, REFUSALS_BY_CODE)
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
+    empty = "No command was refused"
     hint = (
         "Commands that a rule of the books refused, newest first. They changed nothing. The filters narrow them to a "
         "command, an amount, a time."
@@ -201,7 +213,7 @@ class RefusalAdmin(ReadOnlyAdmin):
         column("Code", lambda refusal: badge(refusal.code, "warning")),
         column("Command", lambda refusal: refusal.command_type),
         column("Account", lambda refusal: account_link(_refused_account(refusal))),
-        column("Amount", lambda refusal: refusal.command.get("amount") or NOTHING, kind="money"),
+        column("Amount", _refused_amount, kind="money"),
         column("Actor", lambda refusal: refusal.actor),
         column("Why", lambda refusal: refusal.detail),
         _recorded_at,
@@ -225,6 +237,7 @@ class RefusalAdmin(ReadOnlyAdmin):
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
     keyset = ("key",)
     exact_search = ("key",)
+    search_help_text = "The whole key: actor/key"
     hint = "What each idempotency key was answered with, so that the same request gets the same answer."
     list_display = ("key", _recorded_at, hash_column("request_hash", "Request hash", short=True))
     detail = (

@@ -107,7 +107,8 @@ class FindingAdmin(ReadOnlyAdmin):
     led_by = (_BY_ID,)
     exact_search = ("subject_id",)
     search_help_text = "Account or event id"
-    hint = "What auditors noted about events and accounts, newest first. Mark one on its own page."
+    hint = "What auditors noted about events and accounts, newest first."
+    empty = "No findings yet: open an account or an event, and add one there"
     list_filter = (FindingStateFilter,)
     narrowed_by = ("kind",)
     list_select_related = ("opened_by",)

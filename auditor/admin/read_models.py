@@ -60,6 +60,7 @@ class AccountAdmin(ReadOnlyAdmin):
     led_by = (ACCOUNTS_BY_CURRENCY,)
     exact_search = account_fields = ("account_id",)
     search_help_text = "Part of an id or an owner's name"
+    finds_parts = True
     hint = "The latest state of each account."
     list_filter = (CurrencyFilter,)
     list_display = (

@@ -69,6 +69,8 @@ class UserAdmin(AdministratorsOnly, DjangoUserAdmin):
     list_filter = ("is_active", "groups")
     # Three roles need no picker of two columns, whose labels a screen reader does not get.
     filter_horizontal = ()
+    # Again, because unfold's empty ones would go before Django's, and a new user's page would ask for nothing.
+    add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),

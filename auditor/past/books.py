@@ -145,7 +145,7 @@ def _words(cut: Cut) -> str:
         return f"position {cut.position:,}"
     instant = cut.recorded_at or cut.effective_at
     assert instant is not None, "a cut of this page has one bound"
-    return format_instant(instant)
+    return instants.in_words(instant)
 
 
 def _total(total: Total) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def test_a_finding_is_made_from_an_accounts_page_and_taken_further(open_page: Op
     account = new_account(balance="5.00")
     wait_until_applied(settled())
     page = open_page(f"/admin/projections/account/{account}/change/")
-    page.get_by_role("link", name="Mark", exact=True).click()
+    page.get_by_role("link", name="Add a finding").click()
     expect(page.get_by_label("Account or event id")).to_have_value(account)
     page.get_by_label("Note").fill("Opened twice?\nAsk the branch.")
     page.get_by_role("button", name="Save the finding").dblclick()

@@ -53,8 +53,8 @@ def test_an_account_and_an_event_are_marked_and_lead_to_their_findings(auditor: 
     assert event is not None
     assert mark(auditor, note="Paid twice?").status_code == 302
     assert mark(auditor, kind="event", subject=str(event.pk), state="escalated").status_code == 302
-    assert "1 finding Mark" in text(auditor.get(page(Account, "change", BAKERY)))
-    assert "1 finding Mark" in text(auditor.get(page(Event, "change", event.pk)))
+    assert "1 finding Add a finding" in text(auditor.get(page(Account, "change", BAKERY)))
+    assert "1 finding Add a finding" in text(auditor.get(page(Event, "change", event.pk)))
     listed = text(auditor.get(page(Finding, "changelist")))
     assert "Escalated event" in listed
     assert "Open account town.bakery Paid twice?" in listed

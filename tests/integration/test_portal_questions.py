@@ -216,7 +216,7 @@ def test_all_movements_of_an_owner_in_a_period(auditor: Client) -> None:
     assert [row["description"] for row in exported(auditor, narrowed)] == ["Grinding"]
     assert len(exported(auditor, address)) == own.count()
     assert auditor.get(f"{address}&since={until}&until={since}").context["lines"] == []
-    assert "An instant is such as" in text(auditor, f"{address}&since=soon")
+    assert "Write an instant as" in text(auditor, f"{address}&since=soon")
     assert "There is no account nobody" in text(auditor, "/admin/owner/", status=404, account_id="nobody")
 
 

@@ -123,6 +123,18 @@ def test_an_administrator_manages_users_but_makes_nobody_a_superuser() -> None:
     assert browser.post(page(User, "delete", chief.pk), {"post": "yes"}).status_code == 403
 
 
+def test_an_administrator_adds_a_user_by_what_the_page_asks_for() -> None:
+    browser, name = signed_in(Role.ADMINISTRATOR), f"{new_user().username}-colleague"
+    asked = browser.get(page(User, "add")).content.decode()
+    typed = {"username": name, "password1": "fairly-long-9", "password2": "fairly-long-9"}
+    answer = browser.post(
+        page(User, "add"), {field: text for field, text in typed.items() if f'name="{field}"' in asked}
+    )
+    assert answer.status_code == 302, "the page does not ask for everything that it wants"
+    assert answer["Location"] == page(User, "change", User.objects.get(username=name).pk)
+    assert Client().login(username=name, password="fairly-long-9")
+
+
 @pytest.mark.parametrize("bad", ["c32d5dbb-35f8-51e1-8b1d-e5dfba94d95e", "", "1\x00", "9" * 40])
 def test_what_is_no_id_selects_nobody(bad: str) -> None:
     browser, before = signed_in(Role.ADMINISTRATOR), User.objects.count()
