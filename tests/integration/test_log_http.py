@@ -147,29 +147,6 @@ def test_entries_are_account_data_and_need_a_sign_in(public: Client) -> None:
     assert public.get("/log/tile/entries/000").status_code == 401
 
 
-def test_the_log_is_only_read(auditor: Client) -> None:
-    small_history()
-    # As they come from a program, with no token of a form's.
-    as_it_is = Client(enforce_csrf_checks=True)
-    for path in ("checkpoint", "key", "keys", "tile/0/000", "tile/entries/000", "consistency"):
-        assert auditor.post(f"/log/{path}").status_code == 405
-        for method in ("post", "put", "delete", "patch"):
-            answer = getattr(as_it_is, method)(f"/log/{path}")
-            assert answer.json()["code"] == ("not_signed_in" if "entries" in path else "method_not_allowed"), path
-    assert as_it_is.post("/log/checkpoint")["Allow"] == "GET, HEAD"
-
-
-@pytest.mark.parametrize(
-    "path", ["/chekpoint", "/checkpoint/0", "/tile/99/000", "/tile/0/0", "/tile/0/999", "/checkpoint/9", "/", ""]
-)
-def test_what_the_log_has_not_is_a_problem_of_one_kind_and_kept_by_nobody(public: Client, path: str) -> None:
-    small_history()
-    answer = public.get(f"/log{path}")
-    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
-    assert answer.json()["code"] in ("not_found", "no_such_tile", "no_tree_head")
-    assert "max-age" not in answer.get("Cache-Control", "")
-
-
 def checked_proof(client: Client, response: HttpResponse) -> dict[str, object]:
     proof = response.json()
     head = head_of(client, proof["checkpoint"])
