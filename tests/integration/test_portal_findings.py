@@ -160,7 +160,7 @@ def test_a_subject_is_recorded_as_it_is_looked_for(auditor: Client) -> None:
     assert event is not None
     assert mark(auditor, kind="event", subject=f"{{{str(event.pk).upper()}}}").status_code == 302
     assert Finding.objects.get().subject_id == str(event.pk)
-    assert "1 finding Mark" in text(auditor.get(page(Event, "change", event.pk)))
+    assert "1 finding Add a finding" in text(auditor.get(page(Event, "change", event.pk)))
 
 
 def test_operators_neither_see_nor_make_findings(auditor: Client) -> None:
