@@ -15,7 +15,7 @@ from auditor.jobs.progress import Progress
 from auditor.jobs.start import end
 from auditor.jobs.work import WORK
 from auditor.models import Job
-from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, stoppable
 from ledger.errors import LedgerError
 from projections.intake import ChainBroken
 from projections.rebuild import RebuildError
@@ -34,7 +34,8 @@ class Command(LeanCommand):
             raise CommandError(f"no job {options['job']} waits to be done", returncode=USAGE)
         progress = Progress(job)
         try:
-            with progress.written(with_parent=options["with_parent"]):
+            # Its own handlers: what comes from the background of a shell has SIGINT ignored.
+            with stoppable(), progress.written(with_parent=options["with_parent"]):
                 WORK[job.kind](job, progress)
         except KeyboardInterrupt:
             end(job.pk, Job.State.STOPPED, error="it was stopped, or the web process that started it ended")
