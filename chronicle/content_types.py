@@ -17,4 +17,4 @@ REMEMBERED_MAX = 64
 def remember() -> None:
     """Have Twisted remember what it has read. A second call does nothing."""
     if not hasattr(http._parseContentType, "cache_info"):
-        http._parseContentType = lru_cache(REMEMBERED_MAX)(http._parseContentType)  # type: ignore[assignment]
+        http._parseContentType = lru_cache(REMEMBERED_MAX)(http._parseContentType)

@@ -43,9 +43,9 @@ class StrictRequest(Request):
     def _parse(self) -> tuple[Any, Any]:
         # Said in so many words there is nothing to negotiate, which takes as long as reading a command.
         if self.content_type == StrictJsonParser.media_type:
-            (parser,) = self.parsers
-            return parser.parse(self.stream), MultiValueDict()
-        parsed: tuple[Any, Any] = super()._parse()
+            assert self.parsers, "a view has one parser"
+            return self.parsers[0].parse(self.stream), MultiValueDict()
+        parsed: tuple[Any, Any] = super()._parse()  # type: ignore[misc]
         return parsed
 
 
