@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.contrib import admin
@@ -23,8 +22,8 @@ from auditor.admin.formats import (
     badge,
     column,
     event_badge,
-    grouped,
     hash_column,
+    in_commas,
     instant,
     instant_column,
     json_column,
@@ -45,7 +44,6 @@ from auditor.admin.refusal_filters import (
 )
 from ledger.models import Event, IdempotencyKey, JournalEntry, OutboxEntry, Refusal, TreeHead
 
-PLAIN_AMOUNT = re.compile(r"\d+(\.\d+)?")
 _recorded_at = instant_column("recorded_at", "Recorded at (UTC)")
 _aggregate = column("Account", lambda row: aggregate_link(row.aggregate_id))
 _event_type = column("Type", lambda row: event_badge(row.event_type))
@@ -193,8 +191,7 @@ def _refused_account(refusal: Refusal) -> str:
 
 def _refused_amount(refusal: Refusal) -> str | SafeString:
     """Return the amount as it was asked for, of which nobody can say more than that it was refused."""
-    amount = str(refusal.command.get("amount") or "")
-    return (grouped(amount) if PLAIN_AMOUNT.fullmatch(amount) else amount) or NOTHING
+    return in_commas(str(refusal.command.get("amount") or "")) or NOTHING
 
 
 @admin.register(Refusal)
