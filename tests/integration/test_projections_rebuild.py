@@ -21,6 +21,7 @@ from tests.read_world import (
     change_read_model,
     open_accounts,
     order_everything,
+    process,
     projector,
     random_commands,
     read_model,
