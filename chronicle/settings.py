@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "chronicle.middleware.Authentication",
     "chronicle.middleware.Messages",
     "chronicle.middleware.FrameOptions",
+    "chronicle.middleware.Unavailable",
     "auditor.access_log.log_api_reads",
 ]
 # They look for Django's own names and do not see that ours are subclasses.
@@ -142,6 +143,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = "chronicle.formats"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

@@ -220,9 +220,9 @@ def projector() -> Background:
 
 
 @contextmanager
-def process(*arguments: str) -> Any:
+def process(*arguments: str, **options: Any) -> Any:
     """Run a management command in a process of its own; whatever is left of it at the end is killed."""
-    started = subprocess.Popen([sys.executable, str(REPOSITORY / "manage.py"), *arguments])
+    started = subprocess.Popen([sys.executable, str(REPOSITORY / "manage.py"), *arguments], **options)
     try:
         yield started
     finally:

@@ -16,13 +16,13 @@ from django.http import HttpRequest, QueryDict
 from auditor.admin.base import CannotNarrow, ReadOnlyAdmin
 from auditor.admin.keyset import AFTER
 from auditor.admin_config import register_lists
-from auditor.exports import live, owner, reversals, statement
+from auditor.exports import books, live, owner, reversals, statement
 from auditor.exports.source import NoSuchList, Source, TableSource
 
 # Where a page of the list began. The whole list is exported, not what comes after that.
 _PAGE_PARAMETERS = (AFTER, "before")
 # Lists that are no table of the admin, each with a page of its own.
-_OWN = {module.LABEL: module for module in (statement, owner, reversals, live)}
+_OWN = {module.LABEL: module for module in (statement, owner, reversals, live, books)}
 
 
 def admin_lists() -> dict[str, str]:

@@ -131,7 +131,7 @@ def test_the_field_takes_a_microsecond_and_says_what_it_cannot_take(open_page: O
     expect_version(page, version - 1)
     field.fill("half past")
     page.get_by_role("button", name="Go").click()
-    expect(page.locator("#travel-error")).to_contain_text("An instant is such as")
+    expect(page.locator("#travel-error")).to_contain_text("Write an instant as")
     expect_version(page, version - 1)
     # What a browser itself says of an answer of 400 is meant here.
     watched.console = [line for line in watched.console if "400 (Bad Request)" not in line]

@@ -29,7 +29,7 @@ LISTS = [
     "/admin/projections/transaction/", "/admin/projections/transfer/", "/admin/projections/posting/",
     "/admin/projections/trialbalance/", "/admin/projections/dailybalance/", "/admin/projections/activity/",
     "/admin/projections/searchentry/", "/admin/ledger/tile/", "/admin/projections/checkpoint/", "/admin/projections/parkedevent/",
-    "/admin/auditor/accesslogentry/", "/admin/auditor/finding/",
+    "/admin/auditor/accesslogentry/", "/admin/auditor/finding/", "/admin/auditor/job/", "/admin/admin/logentry/",
 ]  # fmt: skip
 LISTS_OF_PEOPLE = ["/admin/auth/user/", "/admin/auth/group/", "/admin/knox/authtoken/"]
 COMMANDS = [
@@ -49,7 +49,7 @@ PAGES_BY_ROLE = {
         "/admin/auditor/finding/FINDING/change/", "/admin/exports/", "/admin/exports/EXPORT/",
         "/admin/exports/new/?list=projections.transaction&account_id=ACCOUNT",
         "/admin/exports/new/?list=statement&account_id=ACCOUNT", "/admin/ledger/", "/admin/projections/",
-        "/admin/auditor/", "/admin/password_change/",
+        "/admin/auditor/", "/admin/admin/", "/admin/password_change/",
     ],
     "operator": [
         "/admin/", f"{ACCOUNT_PAGE}change/", "/admin/commands/", *(f"/admin/commands/{command_type}/" for command_type in COMMANDS),

@@ -90,7 +90,10 @@ def test_a_running_one_is_there_after_a_reload_and_can_be_stopped_by_who_started
     job = register(VERIFY, new_user(Role.AUDITOR))
     assert f'data-job="{job.pk}"' in auditor.get("/admin/integrity/").content.decode()
     assert auditor.post(f"/admin/jobs/{job.pk}/stop/").status_code == 403
-    assert signed_in(Role.ADMINISTRATOR).post(f"/admin/jobs/{job.pk}/stop/").status_code == 302
+    stop, administrator = f'action="/admin/jobs/{job.pk}/stop/"', signed_in(Role.ADMINISTRATOR)
+    assert stop not in auditor.get("/admin/integrity/").content.decode()
+    assert stop in administrator.get("/admin/integrity/").content.decode()
+    assert administrator.post(f"/admin/jobs/{job.pk}/stop/").status_code == 302
     job.refresh_from_db()
     assert job.state == Job.State.STOPPED
 

@@ -62,6 +62,14 @@ async def test_who_cannot_be_known_is_told_to_come_again(
     await line.disconnect()
 
 
+async def test_a_query_string_of_any_bytes_is_answered_and_the_look_recorded(token_header: Headers) -> None:
+    line = WebsocketCommunicator(EventsConsumer.as_asgi(), "/ws/events", token_header)
+    line.scope["query_string"] = b"aggregate_id=somebody&text=\xff"
+    assert await line.connect(DEADLINE_S) == (True, None)
+    assert orjson.loads(await line.receive_from(DEADLINE_S))["kind"] == "status"
+    await line.disconnect()
+
+
 async def test_a_job_that_can_no_longer_be_followed_says_so(
     monkeypatch: pytest.MonkeyPatch, token_header: Headers, job: Job
 ) -> None:

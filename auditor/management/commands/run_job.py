@@ -15,7 +15,7 @@ from auditor.jobs.progress import Progress
 from auditor.jobs.start import end
 from auditor.jobs.work import WORK
 from auditor.models import Job
-from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, stoppable
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, spare_the_collector, stoppable
 from ledger.errors import LedgerError
 from projections.intake import ChainBroken
 from projections.rebuild import RebuildError
@@ -32,6 +32,7 @@ class Command(LeanCommand):
         job = Job.objects.filter(pk=options["job"], state=Job.State.RUNNING, kind__in=WORK).first()
         if job is None:
             raise CommandError(f"no job {options['job']} waits to be done", returncode=USAGE)
+        spare_the_collector()
         progress = Progress(job)
         try:
             # Its own handlers: what comes from the background of a shell has SIGINT ignored.
