@@ -180,7 +180,7 @@ def test_a_loop_that_ends_in_the_middle_keeps_nobody_else_waiting(
         for _ in range(turns + 1):
             await asyncio.sleep(0)
         other.start()
-        await eventually(lambda: len(batcher._waiting) == 1 or bool(answers), "somebody else waiting", 1)
+        await eventually(lambda: len(batcher._waiting) == 1 or bool(answers), "somebody else waiting")
         asking.cancel()
 
     other = threading.Thread(target=lambda: answers.append(batcher.submit_sync(submission(Deposit(account_id, ONE)))))
