@@ -82,7 +82,7 @@ def test_what_waits_in_threads_while_a_call_runs_goes_into_one_call(
     account_id = new_account()
     with ThreadPoolExecutor(9) as callers:
         answers = [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE)))]
-        assert gate.entered.wait(10)
+        assert gate.entered.wait(30)
         answers += [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE))) for _ in range(8)]
         wait_for(lambda: len(batcher._waiting) == 8, "all of them in the queue")
         gate.opened.set()

@@ -124,7 +124,7 @@ def test_threads_that_have_company_wait_too(batcher: Batcher, monkeypatch: pytes
             return [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE))) for _ in range(count)]
 
         sent = send(1)
-        assert gate.entered.wait(10)
+        assert gate.entered.wait(30)
         sent += send(2)
         wait_for(lambda: len(batcher._waiting) == 2, "two of them waiting")
         gate.opened.set()
