@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.urls import reverse
@@ -124,6 +125,17 @@ def link(page: str, key: Any, text: Any = None) -> SafeString:
 def list_link(model: str, text: str, **filters: Any) -> SafeString:
     """Return a link to a model's list, narrowed; `model` is such as `projections_account`."""
     return anchor(f"{reverse(f'admin:{model}_changelist')}?{urlencode(filters)}", text)
+
+
+def list_title(label: str) -> str:
+    """Return what people call a list, by its name in exports; one that is gone since keeps that name."""
+    app_label, _, name = label.partition(".")
+    if not name:
+        return label.capitalize()  # of a page of its own
+    try:
+        return str(apps.get_model(app_label, name)._meta.verbose_name_plural).capitalize()
+    except LookupError:
+        return label
 
 
 def live_link(aggregate_id: str) -> SafeString:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
@@ -18,7 +17,7 @@ from django.utils.safestring import SafeString
 from auditor.access_log import ACCOUNT, EVENT, LIST, TRANSFER
 from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.filters import FindingStateFilter
-from auditor.admin.formats import badge, column, instant_column, link, list_link
+from auditor.admin.formats import badge, column, instant_column, link, list_link, list_title
 from auditor.admin.keyset import led_to
 from auditor.findings.notes import opened_note
 from auditor.models import AccessLogEntry, Finding
@@ -47,11 +46,9 @@ _BY_ID, _LOOKS_BY_USER = ("subject_id", "-id"), ("user", "-id")
 def _subject(entry: AccessLogEntry | Finding) -> SafeString | str:
     if entry.kind != LIST:
         return link(_PAGE_BY_KIND[entry.kind], entry.subject_id)
-    app_label, _, name = entry.subject_id.partition(".")
-    if not name:
-        return entry.subject_id  # a list of a page of its own: its address says which
-    title = str(apps.get_model(app_label, name)._meta.verbose_name_plural).capitalize()
-    return list_link(f"{app_label}_{name}", title)
+    title = list_title(entry.subject_id)
+    is_a_table = "." in entry.subject_id and title != entry.subject_id
+    return list_link(entry.subject_id.replace(".", "_"), title) if is_a_table else title
 
 
 def _who(entry: AccessLogEntry) -> SafeString:

@@ -15,11 +15,12 @@ from django.utils.safestring import SafeString
 
 from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.filters import PlainDropdownFilter
-from auditor.admin.formats import badge, column, instant_column, json_column
+from auditor.admin.formats import badge, column, instant_column, json_column, list_title
 from auditor.admin.keyset import led_to
 from auditor.jobs.work import EXPORT, REBUILD, VERIFY
 from auditor.models import Job
 from auditor.permissions import may_oversee
+from auditor.templatetags.ledger import figure
 
 JOBS_BY_KIND = ("kind", "-id")
 _NAMES = {VERIFY: "verification", REBUILD: "rebuild", EXPORT: "export"}
@@ -42,14 +43,16 @@ def _about(job: Job) -> str:
     """Return what a job is of: the list of an export with how it was narrowed, the projection of a rebuild."""
     if job.kind != EXPORT:
         return job.subject or "the whole log"
-    narrowed = f"?{job.options['query']}" if job.options["query"] else ""
-    return f"{job.options['list']}{narrowed} as {job.options['format']}"
+    narrowed = f" where {job.options['query']}" if job.options["query"] else ""
+    return f"{list_title(job.options['list'])}{narrowed}, as {job.options['format']}"
 
 
 _state = column("State", lambda job: badge(job.get_state_display(), _TONE_BY_STATE.get(job.state, "plain")))
 _kind = column("Kind", lambda job: badge(_NAMES[job.kind]))
 _by = column("By", lambda job: job.started_by.get_username())
 _of = column("Of", _about)
+_done = column("Events or rows", lambda job: figure(job.done))
+_total = column("Of so many", lambda job: figure(job.total))
 _started_at, _ended_at = instant_column("started_at", "Started at (UTC)"), instant_column("ended_at", "Ended at (UTC)")
 
 
@@ -67,12 +70,12 @@ class JobAdmin(Overseen):
     hint = "Verifications, rebuilds and exports, whoever started them, newest first."
     list_filter = (JobKindFilter,)
     list_select_related = ("started_by",)
-    list_display = (column("Job", lambda job: job.pk), _kind, _of, _state, "done", _by, _started_at)
+    list_display = (column("Job", lambda job: job.pk), _kind, _of, _state, _done, _by, _started_at)
     detail = (
         (
             "Job",
             (
-                (_kind, _of), (_state, "error"), ("done", "total"), _by, (_started_at, _ended_at),
+                (_kind, _of), (_state, "error"), (_done, _total), _by, (_started_at, _ended_at),
                 json_column("result", "Result"),
             ),
         ),

@@ -177,8 +177,8 @@ def test_what_administrators_and_everybody_started_is_there_to_be_read() -> None
     assert "Changed Groups." in auditor.get(page(LogEntry, "change", change.pk)).content.decode()
     operator.post("/admin/exports/new/?list=projections.account&currency=USD", {"format": "csv"})
     shown = auditor.get(page(Job, "changelist"), {"kind": "export"}).content.decode()
-    assert "projections.account?currency=USD as csv" in shown
-    assert "projections.account" not in auditor.get(page(Job, "changelist"), {"kind": "verify"}).content.decode()
+    assert "Accounts where currency=USD, as csv" in shown
+    assert "where currency=USD" not in auditor.get(page(Job, "changelist"), {"kind": "verify"}).content.decode()
 
 
 def test_only_users_roles_and_tokens_are_registered_for_changing() -> None:
