@@ -31,7 +31,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except InvalidFinding as error:
             problem = error
         else:
-            messages.success(request, "Marked.")
+            messages.success(request, "The finding is saved.")
             return redirect(PAGE, finding.pk)
     context: dict[str, Any] = {"given": given, "problem": problem, "kinds": KINDS, "states": Finding.State.choices,
                "note_length_max": NOTE_LENGTH_MAX}  # fmt: skip

@@ -26,7 +26,7 @@ def test_a_finding_is_made_from_an_accounts_page_and_taken_further(open_page: Op
     expect(page.get_by_label("Account or event id")).to_have_value(account)
     page.get_by_label("Note").fill("Opened twice?\nAsk the branch.")
     page.get_by_role("button", name="Save the finding").dblclick()
-    expect(page.get_by_text("Marked.")).to_be_visible()
+    expect(page.get_by_text("The finding is saved.")).to_be_visible()
     page.get_by_label("Note").fill("The branch does not know.")
     page.get_by_label("State").select_option("Escalated")
     page.get_by_role("button", name="Add").click()
