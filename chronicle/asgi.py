@@ -9,6 +9,7 @@ django.setup(set_prefix=False)
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  (Django must be set up first)
 
+import chronicle.urls  # noqa: E402, F401  (every page is there before anybody asks for one)
 from auditor.backpressure import patient  # noqa: E402
 from auditor.routing import websocket_application  # noqa: E402
 from chronicle import content_types  # noqa: E402

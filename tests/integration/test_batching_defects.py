@@ -107,7 +107,7 @@ async def test_commands_that_have_company_wait_for_those_that_are_on_their_way(
         return [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(count)]
 
     sent = await send(1)
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     sent += await send(2)
     await eventually(lambda: len(batcher._waiting) == 2, "two of them waiting")
     monkeypatch.setattr(batching, "_pause", until_all_are_there)
@@ -154,7 +154,7 @@ def test_a_batcher_that_closes_under_load_takes_nothing_more_and_answers_what_it
     callers = [threading.Thread(target=submit, args=(submission(Deposit(account_id, ONE)),)) for _ in range(5)]
     for caller in callers:
         caller.start()
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(30)
     wait_for(lambda: sum(gate.sizes) + len(batcher._waiting) == 5, "all of them in the queue")
     closing = threading.Thread(target=batcher.close)
     closing.start()
@@ -178,7 +178,7 @@ def test_a_loop_that_is_gone_takes_nobody_elses_answer_with_it(
 
     async def ask_and_leave() -> None:
         asking = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-        assert await asyncio.to_thread(gate.entered.wait, 10)
+        assert await asyncio.to_thread(gate.entered.wait, 30)
         asking.cancel()  # too late to be left out: the writer has begun
 
     asyncio.run(ask_and_leave())
