@@ -35,6 +35,7 @@ from ledger.api.problems import RETRY_AFTER_S, error_of, is_for_programs, proble
 from ledger.errors import LedgerError
 
 log = structlog.get_logger()
+_API, _TOKEN = "/api/v1/", "token "
 
 
 class _Inline:
@@ -57,6 +58,16 @@ class _Inline:
     def may_ask_a_database(self, request: HttpRequest) -> bool:
         """Return whether finishing this request needs a thread."""
         return False
+
+
+class _OfPages(_Inline):
+    """What pages and their sessions need. A call of the API that brings a token is part of none, and goes past."""
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info.startswith(_API) and request.META.get("HTTP_AUTHORIZATION", "")[:6].lower() == _TOKEN:
+            response: HttpResponseBase = await self.get_response(request)
+            return response
+        return await super().__acall__(request)
 
 
 class Security(_Inline, SecurityMiddleware):
@@ -82,7 +93,7 @@ class ContentSecurityPolicy(_Inline, CSPMiddleware):
         return [(name, plain[name]) for name in (HEADER, HEADER_REPORT_ONLY) if name in plain]
 
 
-class Sessions(_Inline, SessionMiddleware):
+class Sessions(_OfPages, SessionMiddleware):
     def may_ask_a_database(self, request: HttpRequest) -> bool:
         return request.session.modified
 
@@ -91,7 +102,7 @@ class Common(_Inline, CommonMiddleware):
     pass
 
 
-class Csrf(_Inline, CsrfViewMiddleware):
+class Csrf(_OfPages, CsrfViewMiddleware):
     """The token is in a cookie (CSRF_USE_SESSIONS is off), so that no check asks a database."""
 
     async def process_view(  # type: ignore[override]
@@ -100,11 +111,11 @@ class Csrf(_Inline, CsrfViewMiddleware):
         return super().process_view(request, *args)
 
 
-class Authentication(_Inline, AuthenticationMiddleware):
+class Authentication(_OfPages, AuthenticationMiddleware):
     pass
 
 
-class Messages(_Inline, MessageMiddleware):
+class Messages(_OfPages, MessageMiddleware):
     def may_ask_a_database(self, request: HttpRequest) -> bool:
         storage = getattr(request, "_messages", None)
         return storage is not None and (storage.used or storage.added_new)

@@ -7,7 +7,7 @@ event, so the fields here are part of the hashed history: add fields with a defa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ledger.domain.events import (
@@ -110,12 +110,20 @@ def _without_hold(account: Account, hold_id: str) -> Account:
     return replace(account, holds=holds, held_minor=account.held_minor - account.holds[hold_id]["amount_minor"])
 
 
-_FIELD_NAMES = tuple(f.name for f in fields(Account))
-
-
 def to_state(account: Account) -> dict[str, Any]:
     """Return the account as the JSON object stored in `events.state`."""
-    return {name: getattr(account, name) for name in _FIELD_NAMES}
+    # By hand, as `_moved`: every event is stored with one, and from `fields` it takes three times as long.
+    return {
+        "owner_name": account.owner_name,
+        "currency": account.currency,
+        "opened_at": account.opened_at,
+        "status": account.status,
+        "balance_minor": account.balance_minor,
+        "held_minor": account.held_minor,
+        "overdraft_limit_minor": account.overdraft_limit_minor,
+        "holds": account.holds,
+        "erasures": account.erasures,
+    }
 
 
 def from_state(state: dict[str, Any]) -> Account:

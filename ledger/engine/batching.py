@@ -3,7 +3,7 @@
 Whatever waits while a call runs goes into the next one, so a hot account costs one transaction for many commands. A
 process has one call under way at a time: in the event loop whose callers wait, as long as nobody else does and memory
 is enough (`ledger.engine.in_loop`), otherwise in the writer thread. A lone command waits for nobody, several for a
-millisecond, in which more of them come. Each caller gets its own outcome. A submission that makes the engine fall over
+moment in which more of them come. Each caller gets its own outcome. A submission that makes the engine fall over
 (a defect, not a refusal) is found by halving the call, so that its neighbours never see it.
 """
 
@@ -31,11 +31,11 @@ from ledger.errors import CommitUnknown, LedgerError, Overloaded, StoreUnavailab
 log = structlog.get_logger()
 # Some 20 ms of work: a caller who just missed a call waits no longer than that for the next one to begin.
 COMMANDS_PER_CALL_MAX = 256
-# Deciding so many keeps the loop from everything else for some 2 ms. With 64 callers, half of them have the loop to
-# themselves while the store is at work for the other half; in calls of all of them both would wait for each other.
-COMMANDS_PER_CALL_IN_LOOP_MAX = 32
-# Who has company waits for more of it, and lets the event loop have Python's lock: one call then carries out more
-# (ADR 16). A lone command does not wait.
+# Deciding so many keeps the loop from everything else for some 2 ms. With 64 callers, some of them have the loop to
+# themselves while the store is at work for others; in calls of all of them loop and store would wait for each other.
+COMMANDS_PER_CALL_IN_LOOP_MAX = 24
+# Who has company, in a thread, waits for more of it, and lets the event loop have Python's lock: one call then carries
+# out more (ADR 16). A lone command does not wait.
 GATHER_S = 0.001
 # Two seconds of work at 1,000 commands a second; whoever comes after that is better told to come again.
 WAITING_MAX = 2_048
@@ -188,7 +188,7 @@ class Batcher:
 
     async def _gathered_in_loop(self) -> list[_Entry]:
         if 1 < len(self._waiting) < COMMANDS_PER_CALL_IN_LOOP_MAX:
-            await _pause(GATHER_S)
+            await _pause(0)  # one turn of the loop, in which it hears whoever has come by now
         return self._take(COMMANDS_PER_CALL_IN_LOOP_MAX)
 
     def _gathered(self) -> list[_Entry]:

@@ -119,21 +119,24 @@ class Plan:
             aggregate = aggregates.of_id(aggregate_id)
             head = after.get(aggregate_id) or self._heads.get(aggregate_id) or Head()  # or named after this command
             state = aggregate.evolve(head.state, event, effective_text)
+            # By place, in the order of its fields: by name it takes three times as long.
             recorded = sealed(
-                RecordedEvent(
-                    event_id=event_ids[index],
-                    aggregate_type=aggregate.type,
-                    aggregate_id=aggregate_id,
-                    version=head.version + 1,
-                    event_type=type(event).__name__,
-                    schema_version=event.schema_version,
-                    data=to_data(event),
-                    metadata={**metadata, "command_index": index},
-                    state=aggregate.write(state),
-                    recorded_at=context.recorded_at,
-                    effective_at=context.effective_at,
-                    previous_hash=head.hash,
-                    hash=NO_HASH,
+                RecordedEvent._make(
+                    (
+                        event_ids[index],
+                        aggregate.type,
+                        aggregate_id,
+                        head.version + 1,
+                        type(event).__name__,
+                        event.schema_version,
+                        to_data(event),
+                        {**metadata, "command_index": index},
+                        aggregate.write(state),
+                        context.recorded_at,
+                        context.effective_at,
+                        head.hash,
+                        NO_HASH,
+                    )
                 )
             )
             after[aggregate_id] = Head(recorded.version, state, recorded.hash, context.recorded_at)

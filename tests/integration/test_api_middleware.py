@@ -65,6 +65,30 @@ async def test_a_call_sets_every_protective_header_and_changes_no_thread(
     assert "Set-Cookie" not in response
 
 
+@pytest.mark.parametrize(("scheme", "goes_past"), [("Token", True), ("token", True), ("Basic", False), ("", False)])
+async def test_a_call_with_a_token_has_no_session_and_everybody_else_one(scheme: str, goes_past: bool) -> None:
+    seen: list[bool] = []
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        seen.append(not any(hasattr(request, name) for name in ("session", "user", "_messages")))
+        return HttpResponse()
+
+    chain = middleware.Sessions(middleware.Csrf(middleware.Authentication(middleware.Messages(view))))
+    headers = {"Authorization": f"{scheme} abc"} if scheme else {}
+    for path in ("/api/v1/accounts", "/commands/"):
+        await chain(AsyncRequestFactory().get(path, headers=headers))
+    assert seen == [goes_past, False]
+
+
+async def test_a_token_that_is_wrong_is_not_made_good_by_a_session(operator: User) -> None:
+    client = AsyncClient()
+    await client.aforce_login(operator)
+    assert (await client.get("/api/v1/currencies")).status_code == 200
+    for token in ("", "wrong", "wrong too"):
+        refused = await client.get("/api/v1/currencies", headers={"Authorization": f"Token {token}"})
+        assert refused.status_code == 401
+
+
 def test_the_policy_is_the_one_that_django_csp_makes_and_a_views_own_word_counts() -> None:
     def answered(cls: type[CSPMiddleware], **said: object) -> HttpResponse:
         response = HttpResponse()

@@ -83,10 +83,16 @@ def test_no_kind_of_defect_keeps_the_others_from_their_answers(
 
 
 async def test_a_lone_command_waits_for_nobody(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(seconds: float) -> None:
+        raise AssertionError("there is no company")
+
     monkeypatch.setattr(batching, "GATHER_S", 3_600.0)
+    monkeypatch.setattr(batching, "_pause", wait)
     account_id = await asyncio.to_thread(new_account)
     async with asyncio.timeout(10):
         assert isinstance(await batcher.submit(submission(Deposit(account_id, ONE))), Accepted)
+        in_thread = asyncio.to_thread(batcher.submit_sync, submission(Deposit(account_id, ONE)))
+        assert isinstance(await in_thread, Accepted)
 
 
 async def test_commands_that_have_company_wait_for_those_that_are_on_their_way(

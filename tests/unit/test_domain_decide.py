@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 
 import pytest
 
-from ledger.domain.account import CLOSED, ERASED, FROZEN, Account, evolve
+from ledger.domain.account import CLOSED, ERASED, FROZEN, Account, evolve, from_state, to_state
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -147,9 +147,16 @@ def test_an_event_survives_being_stored(event: object) -> None:
     assert from_data(type(event).__name__, to_data(event), event.schema_version) == event  # type: ignore[arg-type,attr-defined]
 
 
+def test_an_account_survives_being_stored_with_every_field_it_has() -> None:
+    account = Account("Nia", "USD", "2026-01-01T00:00:00.000000Z", "frozen", 1, 2, 3, {"h": {"amount_minor": 2}}, 4)
+    state = to_state(account)
+    assert list(state) == [field.name for field in fields(Account)]
+    assert from_state(state) == account
+
+
 def test_insufficient_funds_names_the_balance_and_what_was_required() -> None:
-    fields = refusal_of(Withdraw("ann", Decimal("100.01"))).fields
-    assert (fields["balance"], fields["available"], fields["required"]) == ("100.00", "100.00", "100.01")
+    said = refusal_of(Withdraw("ann", Decimal("100.01"))).fields
+    assert (said["balance"], said["available"], said["required"]) == ("100.00", "100.00", "100.01")
 
 
 def test_evolve_follows_a_history() -> None:
