@@ -6,7 +6,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import Client
 
-from auditor.findings.record import change_finding, open_finding
+from auditor.findings.record import change_finding, newest_step, open_finding
 from auditor.forgetting import forget
 from auditor.models import AccessLogEntry, Finding
 from chronicle.roles import Role
@@ -76,7 +76,7 @@ def test_the_notes_of_findings_are_sealed_and_go_with_whom_they_are_about(stack:
     about_ann = open_finding(auditor, "account", "ann", "Annodd")
     open_finding(auditor, "event", str(shared), "Annshared")
     about_bob = open_finding(auditor, "account", "bob", "Bobodd")
-    change_finding(auditor, about_ann, "Annfurther", "escalated")
+    change_finding(auditor, about_ann, "Annfurther", "escalated", str(newest_step(about_ann)))
     addresses = [page(Finding, "changelist"), *(page(Finding, "change", f.pk) for f in Finding.objects.all())]
     words = ("Annodd", "Annshared", "Annfurther", "Bobodd")
 
@@ -89,7 +89,7 @@ def test_the_notes_of_findings_are_sealed_and_go_with_whom_they_are_about(stack:
     assert found_in(stack.postgres.url("portal"), words) == {}, "nothing of it is stored in plain"
     erase("ann", "request 17", "admin")
     assert seen() == {"Bobodd"}
-    change_finding(auditor, about_bob, "Bobfurther", "explained")
+    change_finding(auditor, about_bob, "Bobfurther", "explained", str(newest_step(about_bob)))
     open_finding(auditor, "account", "ann", "Annafterwards")
     assert "Annafterwards" in browser.get(addresses[0]).content.decode(), "under the next key"
 
