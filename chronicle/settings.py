@@ -77,7 +77,7 @@ LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    "chronicle.apps.DaphneConfig",
     "unfold.apps.BasicAppConfig",  # the look alone: the site itself is the portal's
     "unfold.contrib.filters",
     "auditor.admin_config.PortalAdminConfig",  # django.contrib.admin with the portal as its site
@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "chronicle.middleware.Authentication",
     "chronicle.middleware.Messages",
     "chronicle.middleware.FrameOptions",
+    "chronicle.middleware.Unavailable",
     "auditor.access_log.log_api_reads",
 ]
 # They look for Django's own names and do not see that ours are subclasses.

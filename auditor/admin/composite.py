@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from auditor.admin.base import ReadOnlyAdmin
@@ -47,8 +49,13 @@ class RowsOnlyAdmin(ReadOnlyAdmin):
     has_row_pages = False
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Model | None:
-        """Find no row for a page of its own, whatever an address names: it is answered as any unknown one is."""
+        """Find no row for a page of its own, whatever an address names."""
         return None
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> TemplateResponse:
+        problem, back = "A row of this list says all it has there, and has no page of its own.", reverse(self.list_page)
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return self.answer(request, "auditor/problem.html", title, status=404, problem=problem, back=back)
 
 
 @admin.register(DailyBalance)

@@ -65,7 +65,8 @@ class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
     # Within one account a page begins at a version, and reads nothing of those before.
     led_by = (keyset,)
-    account_fields = exact_search = ("aggregate_id", "event_id")
+    exact_search = ("aggregate_id", "event_id")
+    account_fields, event_fields = ("aggregate_id",), ("event_id",)
     search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."
     list_display = (
@@ -182,10 +183,10 @@ class OutboxEntryAdmin(ReadOnlyAdmin):
     detail = (("Accepted command", ("command_id", _recorded_at, json_column("events", "Events"))),)
 
 
-def _refused_account(refusal: Refusal) -> SafeString:
+def _refused_account(refusal: Refusal) -> str:
     """Return the account that a refused command was about, the one that was to pay before the one that was to get."""
     named = (refusal.command.get(name) for name in ("account_id", "from_account_id"))
-    return account_link(next((account_id for account_id in named if isinstance(account_id, str)), ""))
+    return next((account_id for account_id in named if isinstance(account_id, str)), "")
 
 
 def _refused_amount(refusal: Refusal) -> str | SafeString:
@@ -208,7 +209,7 @@ class RefusalAdmin(ReadOnlyAdmin):
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),
         column("Command", lambda refusal: refusal.command_type),
-        column("Account", _refused_account),
+        column("Account", lambda refusal: account_link(_refused_account(refusal))),
         column("Amount", _refused_amount, kind="money"),
         column("Actor", lambda refusal: refusal.actor),
         column("Why", lambda refusal: refusal.detail),
@@ -223,6 +224,10 @@ class RefusalAdmin(ReadOnlyAdmin):
             ),
         ),
     )  # fmt: skip
+
+    def subject(self, obj: Refusal) -> tuple[str, str] | None:
+        account_id = _refused_account(obj)
+        return (access_log.ACCOUNT, account_id) if account_id else None
 
 
 @admin.register(IdempotencyKey)

@@ -41,7 +41,8 @@ def led_to(queryset: QuerySet[Any], order: Sequence[str], value: Any) -> QuerySe
     Raises: IncorrectLookupParameters.
     """
     try:
-        narrowed = queryset.filter(**{f"{order[0].lstrip('-')}__range": (value, value)})
+        name = order[0].lstrip("-")
+        narrowed = queryset.filter(**{f"{name}__gte": value, f"{name}__lte": value})
     except ValueError as error:  # no value that the field could have
         raise IncorrectLookupParameters from error
     return narrowed.order_by(*order)

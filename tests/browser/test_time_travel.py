@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, new_account, settled
+from tests.browser.money import ANSWER_S_MAX, deposit, new_account, settled
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEPOSITS = 30
@@ -59,6 +59,7 @@ def balance_over_http(server: LiveSystem, account: str, at: str) -> Decimal:
         f"{server.url}/api/v1/accounts/{account}/balance-at",
         params={"timestamp": at},
         headers=server.token_header("auditor"),
+        timeout=ANSWER_S_MAX,
     )
     assert answer.status_code == httpx.codes.OK, answer.text
     return Decimal(answer.json()["balance"])

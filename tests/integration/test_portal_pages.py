@@ -210,6 +210,10 @@ def test_the_live_page_begins_a_hundred_events_back_under_its_filter(auditor: Cl
     wanted = auditor.get("/admin/live/", {"event_type": "MoneyDeposited", "aggregate_id": MILL}).context
     assert (wanted["given"]["event_type"], wanted["given"]["aggregate_id"]) == ("MoneyDeposited", MILL)
     assert wanted["after"] is not None
+    narrowed = auditor.get("/admin/live/", {"aggregate_id": MILL, "text": "Flour"}).content.decode()
+    assert (
+        f'href="{page(JournalEntry, "changelist")}?aggregate_id={MILL}">journal</a>, which is not narrowed' in narrowed
+    )
     refused = auditor.get("/admin/live/", {"event_type": "<script>"})
     assert refused.context["after"] is None
     assert "event_type is one of" in refused.content.decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import threading
 from io import StringIO
 
@@ -14,6 +16,7 @@ from projections.differences import Difference
 from projections.models import Transaction
 from projections.projection import by_name
 from tests.read_world import (
+    STOP_S_MAX,
     assert_read_model_is_right,
     change_read_model,
     open_accounts,
@@ -26,6 +29,7 @@ from tests.read_world import (
     submit,
     wait_until_applied,
 )
+from tests.servers import KILLED_AT, REPOSITORY
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores", "no_shadows")
@@ -158,11 +162,10 @@ def test_what_differs_is_shown_before_it_is_decided_to_switch() -> None:
 
 
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
-    a_built_read_model(commands=6_000)
-    with process("rebuild_projection", "transactions", "--no-switch") as running:
-        wait_for(lambda: built("transactions") > 0, "something is built")
-        running.kill()
-        running.wait()
+    a_built_read_model(commands=3_000)
+    point, command = "after:projections.rebuild.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
+    killed = subprocess.run([*KILLED_AT, point, *command], cwd=REPOSITORY)
+    assert killed.returncode == -signal.SIGKILL
     interrupted_at = built("transactions")
     assert interrupted_at > 0
     seen: list[int] = []
@@ -172,6 +175,25 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
     assert all(position > interrupted_at for position in seen), "it did not begin again"
     code, printed = call("transactions", "--require-equal")
     assert code == 0, printed
+    assert_read_model_is_right()
+
+
+@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
+def test_a_rebuild_that_is_stopped_says_so_in_a_sentence_and_goes_on_when_called_again(
+    stopping: signal.Signals,
+) -> None:
+    a_built_read_model(commands=6_000)
+    with process("rebuild_projection", "transactions", "--no-switch", stderr=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: built("transactions") > 0, "something is built")
+        running.send_signal(stopping)
+        _, said = running.communicate(timeout=STOP_S_MAX)
+    assert running.returncode == 128 + stopping
+    assert said.splitlines()[-1] == "CommandError: transactions: stopped; called again, it goes on from what is there"
+    assert "Traceback" not in said
+    stopped_at = built("transactions")
+    code, printed = call("transactions", "--require-equal")
+    assert code == 0, printed
+    assert stopped_at > 0
     assert_read_model_is_right()
 
 

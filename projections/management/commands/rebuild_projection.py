@@ -1,7 +1,7 @@
 """`manage.py rebuild_projection NAME`: builds a read model again beside the live one and switches to it.
 
 Interrupted, it goes on where it was when called again. Exits with 1 when `--require-equal` refused the switch
-or it cannot be done now, with 2 for a projection that does not exist.
+or it cannot be done now, with 2 for a projection that does not exist, with 128 and the signal's number when stopped.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from chronicle.processes import CHECK_FAILED, USAGE
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, Stopped, spare_the_collector, stoppable
 from projections import rebuild
 from projections.connection import read_model_connection
 from projections.intake import ChainBroken
@@ -22,7 +22,7 @@ from projections.projection import Projection, by_name
 from projections.rebuild import RebuildError
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Builds a read model again beside the live one and switches to it."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -42,8 +42,13 @@ class Command(BaseCommand):
         except LookupError as error:
             self.stderr.write(self.style.ERROR(str(error.args[0])))
             sys.exit(USAGE)
+        spare_the_collector()
         try:
-            self._do(projection, options)
+            with stoppable():
+                self._do(projection, options)
+        except Stopped as stopped:
+            said = f"{projection.name}: stopped; called again, it goes on from what is there"
+            raise CommandError(said, returncode=stopped.returncode) from None
         except (RebuildError, ChainBroken) as error:
             self.stderr.write(self.style.ERROR(f"{projection.name}: {error}"))
             sys.exit(CHECK_FAILED)
