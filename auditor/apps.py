@@ -5,7 +5,7 @@ from django.db.models.signals import post_migrate
 
 class AuditorConfig(AppConfig):
     name = "auditor"
-    verbose_name = "Auditor's portal"
+    verbose_name = "Oversight"
     default = True
 
     def ready(self) -> None:

@@ -39,7 +39,7 @@ class EventsConsumer(ServedConsumer):
             head = await in_thread(journal.head)
             request = parse(self.scope["query_string"], head.position)
             if request.wanted.aggregate_id:
-                path = f"{self.scope['path']}?{self.scope['query_string'].decode()}"
+                path = f"{self.scope['path']}?{self.scope['query_string'].decode(errors='replace')}"
                 await in_thread(access_log.record, user, access_log.ACCOUNT, request.wanted.aggregate_id, path)
             feed = feed_of_this_process()
             async with feed.running(), asyncio.TaskGroup() as group:

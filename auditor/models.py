@@ -16,10 +16,10 @@ def _person() -> models.ForeignKey:
 
 
 class AccessLogEntry(models.Model):
-    """One look of one person at one account, event or transfer."""
+    """One look of one person at one account, event or transfer, or the export of one list."""
 
     user = _person()
-    kind = models.CharField(max_length=16, help_text="account, event or transfer")
+    kind = models.CharField(max_length=16, help_text="account, event, transfer or list")
     subject_id = models.CharField(max_length=64, help_text="the id of what was looked at")
     path = models.CharField(max_length=500, help_text="where: the page, the API call or the websocket")
     at = models.DateTimeField()
@@ -29,7 +29,7 @@ class AccessLogEntry(models.Model):
         verbose_name = "look"
         verbose_name_plural = "access log"
         indexes = [
-            models.Index(fields=["kind", "subject_id", "-id"], name="access_log_by_subject"),
+            models.Index(fields=["subject_id", "-id"], name="access_log_by_id"),
             models.Index(fields=["user", "-id"], name="access_log_by_user"),
         ]
 
@@ -104,7 +104,7 @@ class Finding(models.Model):
     class Meta:
         db_table = "findings"
         indexes = [
-            models.Index(fields=["kind", "subject_id"], name="findings_by_subject"),
+            models.Index(fields=["subject_id", "-id"], name="findings_by_id"),
             models.Index(fields=["state", "-id"], name="findings_by_state"),
         ]
 

@@ -57,6 +57,8 @@ _OVERSIGHT = (
     [
         ("Findings", "flag_circle", "auditor_finding_changelist"),
         ("Access log", "visibility", "auditor_accesslogentry_changelist"),
+        ("Jobs", "pending_actions", "auditor_job_changelist"),
+        ("Changes by administrators", "manage_accounts", "admin_logentry_changelist"),
     ],
 )
 _OPERATIONS = ("Operations", may_repair, [("Projections", "tune", "operations")])

@@ -22,7 +22,7 @@ def shortcuts(request: HttpRequest, kind: str, subject_id: str) -> list[SafeStri
     """Return links; what the viewer may not do has none."""
     links = []
     if kind == EVENT:
-        links.append(_to("integrity-event", "Proof, drawn", event=subject_id))
+        links.append(_to("integrity-event", "Proof of inclusion", event=subject_id))
     if kind == EVENT and may_command(request):
         links.append(
             anchor(f"{reverse('admin:command', args=['reverse'])}?{urlencode({'event_id': subject_id})}", "Reverse")
@@ -36,7 +36,7 @@ def shortcuts(request: HttpRequest, kind: str, subject_id: str) -> list[SafeStri
         if count := Finding.objects.filter(kind=kind, subject_id=subject_id).count():
             text = f"{count} finding{'' if count == 1 else 's'}"
             links.append(list_link("auditor_finding", text, kind=kind, subject_id=subject_id))
-        links.append(_to("finding-new", "Mark", kind=kind, subject=subject_id))
+        links.append(_to("finding-new", "Add a finding", kind=kind, subject=subject_id))
     if may_oversee(request):
         links.append(list_link("auditor_accesslogentry", "Who looked", kind=kind, subject_id=subject_id))
     return links

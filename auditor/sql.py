@@ -39,6 +39,13 @@ WHERE aggregate_id = %(aggregate_id)s AND %(event_type)s::text IN ('', event_typ
 ORDER BY version DESC LIMIT 1 OFFSET %(skipped)s
 """
 
+# Among somebody's newest looks only: others may have looked at the same thing a million times, and so may they.
+LOOKS_GOING_ON = """
+SELECT kind, subject_id FROM (
+    SELECT kind, subject_id, at FROM access_log WHERE user_id = %(user_id)s ORDER BY id DESC LIMIT %(newest)s
+) AS own WHERE at > %(since)s AND subject_id = ANY(%(ids)s)
+"""
+
 # An account's balance over time: every event of a short history, and probes of a long one.
 BALANCES_BY_VERSION = """
 SELECT recorded_at, (state->>'balance_minor')::bigint, version

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -34,6 +36,7 @@ def live(request: HttpRequest) -> HttpResponse:
         "title": "Live events",
         "given": given,
         "is_narrowed": any(given.values()),
+        "journal_query": urlencode({name: given[name] for name in ("event_type", "aggregate_id") if given[name]}),
         "looked_at": beginning and beginning.looked_at,
         "refusal": refusal,
         "after": beginning and beginning.after,

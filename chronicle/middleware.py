@@ -9,8 +9,10 @@ or shown. `chronicle.static_files` does the same for a static file to be read.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
+import structlog
 from asgiref.sync import sync_to_async
 from csp.constants import HEADER, HEADER_REPORT_ONLY
 from csp.middleware import CheckableLazyObject, CSPMiddleware
@@ -18,13 +20,21 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.template.loader import render_to_string
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import cached_property
+
+from ledger.api.problems import RETRY_AFTER_S, error_of, is_for_programs, problem
+from ledger.errors import LedgerError
+
+log = structlog.get_logger()
 
 
 class _Inline:
@@ -102,3 +112,19 @@ class Messages(_Inline, MessageMiddleware):
 
 class FrameOptions(_Inline, XFrameOptionsMiddleware):
     pass
+
+
+class Unavailable(_Inline, MiddlewareMixin):
+    """Says that a database does not answer, where no view has said it: that is no defect of ours, and passes."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, OperationalError | InterfaceError | LedgerError):
+            return None
+        error = error_of(exception)
+        if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            return None
+        log.warning("a database does not answer", path=request.path, error=str(exception))
+        if is_for_programs(request.path):
+            return problem(error)
+        page = render_to_string("503.html")
+        return HttpResponse(page, status=error.status, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -77,7 +77,7 @@ LOG_SIGNING_KEY = env.str("LOG_SIGNING_KEY", "")
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",
+    "chronicle.apps.DaphneConfig",
     "unfold.apps.BasicAppConfig",  # the look alone: the site itself is the portal's
     "unfold.contrib.filters",
     "auditor.admin_config.PortalAdminConfig",  # django.contrib.admin with the portal as its site
@@ -110,6 +110,7 @@ MIDDLEWARE = [
     "chronicle.middleware.Authentication",
     "chronicle.middleware.Messages",
     "chronicle.middleware.FrameOptions",
+    "chronicle.middleware.Unavailable",
     "auditor.access_log.log_api_reads",
 ]
 # They look for Django's own names and do not see that ours are subclasses.
@@ -142,6 +143,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = "chronicle.formats"
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

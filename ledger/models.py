@@ -45,6 +45,9 @@ class OutboxEntry(models.Model):
         db_table = "outbox"
         verbose_name_plural = "outbox"
 
+    def __str__(self) -> str:
+        return f"command {self.command_id}"
+
 
 class JournalEntry(models.Model):
     """The place of one event in the total order."""
@@ -80,6 +83,9 @@ class IdempotencyKey(models.Model):
 
     class Meta:
         db_table = "idempotency_keys"
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Refusal(models.Model):

@@ -9,6 +9,8 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
+from ledger.domain.money import format_minor
+
 
 class Account(models.Model):
     """The latest state of each account."""
@@ -65,7 +67,7 @@ class Transaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.account_id} v{self.version} {self.kind}"
+        return f"{self.account_id} v{self.version} {self.kind.replace('_', ' ')}"
 
 
 class Transfer(models.Model):
@@ -124,7 +126,7 @@ class Posting(models.Model):
         indexes = [models.Index(fields=["account_id", "-posting_id"], name="postings_by_account")]
 
     def __str__(self) -> str:
-        return f"{self.account_id} {self.amount_minor} {self.currency}"
+        return f"{self.account_id} {format_minor(self.amount_minor, self.currency)} {self.currency}"
 
 
 class TrialBalance(models.Model):

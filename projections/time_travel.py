@@ -54,23 +54,19 @@ UNION ALL
 SELECT account_id, currency, minor::text, NULL, NULL, NULL FROM page
 ORDER BY 1, 2
 """  # noqa: S608 (made of constants)
-# Two cuts in one pass: which of them a posting is in is asked once, and both sums are made of the few sums of that.
+# Two cuts in one pass. Grouping by which of them a posting is in, to sum each part once, makes twice as many groups of
+# longer keys: a third slower over a million postings.
 DIFFERENCE = f"""
-WITH parts AS (
+WITH sums AS MATERIALIZED (
     SELECT account_id, currency, is_external,
-           ({_CUT.format("before_")}) AS is_before, ({_CUT.format("after_")}) AS is_after,
-           sum(amount_minor) AS minor, count(*) AS postings
+           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("before_")}), 0) AS before_minor,
+           coalesce(sum(amount_minor) FILTER (WHERE {_CUT.format("after_")}), 0) AS after_minor,
+           count(*) FILTER (WHERE {_CUT.format("before_")}) AS before_postings,
+           count(*) FILTER (WHERE {_CUT.format("after_")}) AS after_postings
     FROM postings
     WHERE posting_id <= 2 * greatest(%(before_position)s, %(after_position)s)::bigint + 1
       AND (%(before_account_id)s::text IS NULL OR account_id = %(before_account_id)s)
-    GROUP BY 1, 2, 3, 4, 5
-), sums AS MATERIALIZED (
-    SELECT account_id, currency, is_external,
-           coalesce(sum(minor) FILTER (WHERE is_before), 0) AS before_minor,
-           coalesce(sum(minor) FILTER (WHERE is_after), 0) AS after_minor,
-           coalesce(sum(postings) FILTER (WHERE is_before), 0) AS before_postings,
-           coalesce(sum(postings) FILTER (WHERE is_after), 0) AS after_postings
-    FROM parts GROUP BY account_id, currency, is_external
+    GROUP BY account_id, currency, is_external
 ), changed AS MATERIALIZED (
     SELECT account_id, currency, before_minor, after_minor FROM sums
     WHERE NOT is_external AND before_minor <> after_minor

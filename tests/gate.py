@@ -13,6 +13,10 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Outcome, Submission
 
 
+async def take_a_thread(*_: Any) -> None:
+    """Stand in for `execute_in_loop` as if memory were never enough."""
+
+
 class Gate:
     """Stands in front of the engine: counts its calls and, while closed, keeps the writer in one."""
 
@@ -22,6 +26,7 @@ class Gate:
         self.opened = threading.Event()
         self.defect: Exception = RuntimeError("a defect")
         monkeypatch.setattr(batching, "execute", self._execute)
+        monkeypatch.setattr(batching, "execute_in_loop", take_a_thread)
 
     def _execute(self, submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
         self.sizes.append(len(submissions))

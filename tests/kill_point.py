@@ -17,7 +17,7 @@ from typing import Any
 
 import django
 import psycopg
-from django.core.management import execute_from_command_line
+from django.core.management import execute_from_command_line, get_commands
 
 
 def arm(point: str) -> None:
@@ -48,6 +48,6 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chronicle.settings")
     django.setup()
     # Loaded first, so that a name it imports is changed where it uses it.
-    import_module(f"chronicle.management.commands.{sys.argv[2]}")
+    import_module(f"{get_commands()[sys.argv[2]]}.management.commands.{sys.argv[2]}")
     arm(sys.argv[1])
     execute_from_command_line(["manage.py", *sys.argv[2:]])

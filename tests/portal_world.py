@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+import chronicle.urls  # noqa: F401  (registers the lists)
 from chronicle.roles import Role
 from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.engine.execute import execute

@@ -33,7 +33,9 @@ from tests.scratch import ScratchFolder, sweep
 from tests.waiting import wait_until_ready
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-STOP_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 60
+# Followed by a point and a management command: see there.
+KILLED_AT = (sys.executable, "-m", "tests.kill_point")
 # Where a nats-server that had to be downloaded is kept between runs.
 CACHE = REPOSITORY / ".cache" / "bin"
 

@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 # Short enough that a test does not get slower for it, long enough that a check costs nothing.
 POLL_INTERVAL_S = 0.05
@@ -15,13 +18,14 @@ POLL_INTERVAL_S = 0.05
 READY_TIMEOUT_S = 60.0
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-    """Return as soon as the condition holds; fail with `what` when it does not in time."""
+def wait_for(condition: Callable[[], Answer], what: str, timeout_s: float = READY_TIMEOUT_S) -> Answer:
+    """Return the condition's answer as soon as it is a true one; fail with `what` when it is not in time."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
-    while not condition():
+    while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
         pause.wait(POLL_INTERVAL_S)
+    return answer
 
 
 async def eventually(condition: Callable[[], bool], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:

@@ -1,3 +1,1 @@
-"""What the portal shows of every model. Importing this package registers it."""
-
-from auditor.admin import composite, event_store, oversight, projections, read_models, users  # noqa: F401
+"""What the portal shows of every model; `auditor.admin_config.register_lists` registers all of it."""

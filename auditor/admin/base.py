@@ -51,11 +51,16 @@ class ReadOnlyAdmin(ModelAdmin):
     detail: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     # Fields that a search term is compared with, whole, each through an index.
     exact_search: tuple[str, ...] = ()
-    # The fields that hold an account's id: a list narrowed to one is a look at that account.
+    # The fields that hold the id of an account, an event or a transfer: a list narrowed to one is a look at that.
     account_fields: tuple[str, ...] = ()
+    event_fields: tuple[str, ...] = ()
+    transfer_fields: tuple[str, ...] = ()
     # Further fields that links narrow a list to.
     narrowed_by: tuple[str, ...] = ()
     hint = ""
+    # What a list without a row says: whether that is good, or what to do.
+    empty = "Nothing here yet"
+    finds_parts = False  # a search term need not be a whole id
 
     actions: tuple[str, ...] | None = None
     paginator = KeysetPaginator
@@ -94,7 +99,7 @@ class ReadOnlyAdmin(ModelAdmin):
         led = {order[0].lstrip("-") for order in self.led_by} | {
             getattr(f, "parameter_name", f) for f in self.list_filter
         }
-        if name in led | {*self.exact_search, *self.account_fields, *self.narrowed_by}:
+        if name in led | {*self.exact_search, *self.narrowed_by, *self.subject_fields()}:
             return how in ("", "exact")
         return name not in {field.name for field in self.opts.get_fields()}
 
@@ -106,12 +111,7 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset, False
-        found: dict[str, Any] = {}
-        for name in self.exact_search:
-            try:
-                found[name] = self.opts.get_field(name).to_python(search_term.strip())
-            except ValidationError:
-                continue  # the term is no uuid or no number, so this field cannot hold it
+        found = self.possible(search_term)
         if len(found) > 1:
             # A number may be a position and an account: what it is not must not keep an index from what it is.
             everything = self.model._default_manager
@@ -121,6 +121,16 @@ class ReadOnlyAdmin(ModelAdmin):
         ((name, value),) = found.items()
         led = next((order for order in self.led_by if order[0].lstrip("-") == name), None)
         return led_to(queryset, led, value) if led else queryset.filter(**{name: value}), False
+
+    def possible(self, search_term: str) -> dict[str, Any]:
+        """Return the searched fields that can hold a term, each with what the term is there."""
+        found: dict[str, Any] = {}
+        for name in self.exact_search:
+            try:
+                found[name] = self.opts.get_field(name).to_python(search_term.strip())
+            except ValidationError:
+                continue  # the term is no uuid or no number, so this field cannot hold it
+        return found
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
@@ -155,6 +165,21 @@ class ReadOnlyAdmin(ModelAdmin):
         assert isinstance(answer, HttpResponse), "a page about one row is not streamed"
         return answer
 
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> TemplateResponse:
+        """Say with 404 that there is no such row. Django leads to the dashboard and asks whether it was deleted."""
+        kind = str(self.opts.verbose_name)
+        context = {"kind": kind, "subject_id": unquote(object_id), "list_page": self.list_page}
+        return self.answer(request, "auditor/not_found.html", f"No such {kind}", status=404, **context)
+
+    def answer(self, request: HttpRequest, template: str, title: str, status: int, **context: Any) -> TemplateResponse:
+        """Return a page that is shown instead of a row or a list."""
+        whole = {**self.admin_site.each_context(request), "title": title, **context}
+        return TemplateResponse(request, template, whole, status=status)
+
+    @property
+    def list_page(self) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+
     def page_context(self, obj: Any) -> dict[str, Any]:
         return {"related": self.related(obj), "title": str(obj), "subtitle": None}
 
@@ -162,16 +187,17 @@ class ReadOnlyAdmin(ModelAdmin):
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         refuse_null_bytes(*request.GET.keys(), *(value for _, values in request.GET.lists() for value in values))
+        # A further page of a list goes on with the look that its first one was.
+        record = access_log.record_once if AFTER in request.GET else access_log.record
         for kind, subject_id in self.subjects_of_list(request):
-            access_log.record(request.user, kind, subject_id, request.get_full_path())
+            record(request.user, kind, subject_id, request.get_full_path())
         try:
             # Django's scripts are for forms and for choosing rows, and would hold up what there is to be seen.
             return super().changelist_view(request, {**(extra_context or {}), "media": Media()})
         except CannotNarrow as error:
             # Django would show the whole list instead, as if all of it were what was asked for.
             title = str(self.opts.verbose_name_plural).capitalize()
-            context = {**self.admin_site.each_context(request), "title": title, "problem": f"{error}.", "back": "?"}
-            return TemplateResponse(request, "auditor/problem.html", context, status=400)
+            return self.answer(request, "auditor/problem.html", title, status=400, problem=f"{error}.", back="?")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return the list as it is narrowed. Raises: CannotNarrow."""
@@ -183,10 +209,33 @@ class ReadOnlyAdmin(ModelAdmin):
         except DisallowedModelAdminLookup as error:
             raise CannotNarrow("Not shown: no index leads to what the list is to be narrowed by") from error
 
+    def subject_fields(self) -> dict[str, str]:
+        """Return the fields that hold the id of something that can be looked at, each with the kind of that."""
+        return {
+            **dict.fromkeys(self.account_fields, access_log.ACCOUNT),
+            **dict.fromkeys(self.event_fields, access_log.EVENT),
+            **dict.fromkeys(self.transfer_fields, access_log.TRANSFER),
+        }
+
     def subjects_of_list(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Return the accounts a list is narrowed to; a further page of it is not a further look."""
-        if AFTER in request.GET or not self.has_view_permission(request):
+        """Return kind and id of what a list is narrowed to, or of what is searched for in it and is there."""
+        if not self.has_view_permission(request):
             return []
-        named = [request.GET.get(f"{name}__exact") or request.GET.get(name) for name in self.account_fields]
-        searched = request.GET.get("q", "").strip() if self.account_fields else ""
-        return [(access_log.ACCOUNT, account_id) for account_id in (*named, searched) if account_id]
+        fields = self.subject_fields()
+        named = {name: request.GET.get(f"{name}__exact") or request.GET.get(name) for name in fields}
+        found = [(fields[name], subject_id) for name, subject_id in named.items() if subject_id]
+        if term := request.GET.get("q", "").strip():
+            found += self.subjects_searched(term)
+        return list(dict.fromkeys(found))
+
+    def subjects_searched(self, term: str) -> list[tuple[str, str]]:
+        """Return kind and id of what a search finds: one probe of an index for each field that can hold the term."""
+        fields, found = self.subject_fields(), []
+        for name, value in self.possible(term).items():
+            if name not in fields and not self.opts.get_field(name).unique:
+                continue
+            # In no order: a planner would walk the table's own key for the first row, however far it is.
+            row = next(iter(self.model._default_manager.filter(**{name: value}).order_by()[:1]), None)
+            if row is not None:
+                found.append((fields[name], str(value)) if name in fields else self.subject(row))
+        return [subject for subject in found if subject]

@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from auditor.admin.base import ReadOnlyAdmin
@@ -22,7 +24,6 @@ from auditor.admin.formats import (
     column,
     event_badge,
     hash_column,
-    instant_column,
     link,
     list_link,
     money,
@@ -46,11 +47,15 @@ class RowsOnlyAdmin(ReadOnlyAdmin):
     """A list, and nothing behind its rows."""
 
     has_row_pages = False
-    list_display_links = None
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Model | None:
-        """Find no row for a page of its own, whatever an address names: it is answered as any unknown one is."""
+        """Find no row for a page of its own, whatever an address names."""
         return None
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> TemplateResponse:
+        problem, back = "A row of this list says all it has there, and has no page of its own.", reverse(self.list_page)
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return self.answer(request, "auditor/problem.html", title, status=404, problem=problem, back=back)
 
 
 @admin.register(DailyBalance)
@@ -82,7 +87,7 @@ class ActivityAdmin(RowsOnlyAdmin):
     keyset = ("-minute", "-event_type", "-currency")
     hint = "How many events of each type were recorded in each minute, and what they moved, newest first."
     list_display = (
-        instant_column("minute", "Minute (UTC)"),
+        column("Minute (UTC)", lambda row: f"{row.minute:%Y-%m-%d %H:%M}"),
         column("Type", lambda row: event_badge(row.event_type)),
         "events",
         column("Amount", _amount, kind="money"),
@@ -101,6 +106,7 @@ class SearchEntryAdmin(RowsOnlyAdmin):
     keyset = ("kind", "reference")
     led_by = (ENTRIES_BY_KIND,)
     search_help_text = "Part of the text"
+    finds_parts = True
     hint = "What a search finds, and by which text: accounts by id and owner, transactions by what they say."
     list_filter = (SearchKindFilter,)
     list_display = (

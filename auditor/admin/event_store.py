@@ -23,6 +23,7 @@ from auditor.admin.formats import (
     column,
     event_badge,
     hash_column,
+    in_commas,
     instant,
     instant_column,
     json_column,
@@ -64,7 +65,8 @@ class EventAdmin(ReadOnlyAdmin):
     keyset = ("aggregate_id", "version")
     # Within one account a page begins at a version, and reads nothing of those before.
     led_by = (keyset,)
-    account_fields = exact_search = ("aggregate_id", "event_id")
+    exact_search = ("aggregate_id", "event_id")
+    account_fields, event_fields = ("aggregate_id",), ("event_id",)
     search_help_text = "Account or event id"
     hint = "Every event there is, by account and version. In order of time they are in the journal."
     list_display = (
@@ -103,7 +105,7 @@ class EventAdmin(ReadOnlyAdmin):
         links = [list_link("ledger_event", "The account's events", aggregate_id=obj.aggregate_id)]
         if obj.position is not None:
             links.append(link("ledger_journalentry_change", obj.position, f"Journal entry {obj.position}"))
-            links.append(anchor(reverse("event-proof", args=[obj.event_id]), "Proof of inclusion"))
+            links.append(anchor(reverse("event-proof", args=[obj.event_id]), "Proof as JSON"))
         if transfer_id := obj.data.get("transfer_id"):
             links.append(link("projections_transfer_change", transfer_id, "Transfer"))
         return [*links, *_events_of_command(obj), live_link(obj.aggregate_id)]
@@ -174,15 +176,22 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 class OutboxEntryAdmin(ReadOnlyAdmin):
     keyset = ("recorded_at", "command_id")
     exact_search = ("command_id",)
+    search_help_text = "Command id"
+    empty = "Nothing waits: every accepted command is in the journal"
     hint = "Accepted commands that the journal has not ordered yet. Usually empty: the relay takes them at once."
     list_display = ("command_id", _recorded_at, column("Events", lambda entry: len(entry.events)))
     detail = (("Accepted command", ("command_id", _recorded_at, json_column("events", "Events"))),)
 
 
-def _refused_account(refusal: Refusal) -> SafeString:
+def _refused_account(refusal: Refusal) -> str:
     """Return the account that a refused command was about, the one that was to pay before the one that was to get."""
     named = (refusal.command.get(name) for name in ("account_id", "from_account_id"))
-    return account_link(next((account_id for account_id in named if isinstance(account_id, str)), ""))
+    return next((account_id for account_id in named if isinstance(account_id, str)), "")
+
+
+def _refused_amount(refusal: Refusal) -> str | SafeString:
+    """Return the amount as it was asked for, of which nobody can say more than that it was refused."""
+    return in_commas(str(refusal.command.get("amount") or "")) or NOTHING
 
 
 @admin.register(Refusal)
@@ -191,6 +200,7 @@ class RefusalAdmin(ReadOnlyAdmin):
     led_by = (REFUSALS_BY_ACTOR, REFUSALS_BY_CODE)
     exact_search = ("actor", "code", "refusal_id")
     search_help_text = "Actor, code or refusal id"
+    empty = "No command was refused"
     hint = (
         "Commands that a rule of the books refused, newest first. They changed nothing. The filters narrow them to a "
         "command, an amount, a time."
@@ -199,8 +209,8 @@ class RefusalAdmin(ReadOnlyAdmin):
     list_display = (
         column("Code", lambda refusal: badge(refusal.code, "warning")),
         column("Command", lambda refusal: refusal.command_type),
-        column("Account", _refused_account),
-        column("Amount", lambda refusal: refusal.command.get("amount") or NOTHING, kind="money"),
+        column("Account", lambda refusal: account_link(_refused_account(refusal))),
+        column("Amount", _refused_amount, kind="money"),
         column("Actor", lambda refusal: refusal.actor),
         column("Why", lambda refusal: refusal.detail),
         _recorded_at,
@@ -215,11 +225,16 @@ class RefusalAdmin(ReadOnlyAdmin):
         ),
     )  # fmt: skip
 
+    def subject(self, obj: Refusal) -> tuple[str, str] | None:
+        account_id = _refused_account(obj)
+        return (access_log.ACCOUNT, account_id) if account_id else None
+
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
     keyset = ("key",)
     exact_search = ("key",)
+    search_help_text = "The whole key: actor/key"
     hint = "What each idempotency key was answered with, so that the same request gets the same answer."
     list_display = ("key", _recorded_at, hash_column("request_hash", "Request hash", short=True))
     detail = (

@@ -7,6 +7,7 @@ Each function returns text that is safe to place in a page. The columns made her
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from ledger.subjects.texts import open_within
 from projections.money import MOVES_MONEY
 
 ID_DIGITS_SHORT = 8
+PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 TONE_BY_STATUS = {
     "active": "good", "frozen": "warning", "closed": "plain", "completed": "good", "failed": "danger",
     "started": "warning", "reversed": "warning",
@@ -40,6 +42,11 @@ def grouped(number: str) -> str:
     """Put commas between the thousands of a decimal string: 1234567.50 → 1,234,567.50."""
     whole, point, fraction = number.partition(".")
     return f"{int(whole):,}{point}{fraction}" if not whole.startswith("-0") else number
+
+
+def in_commas(typed: str) -> str:
+    """Return an amount as somebody typed it, with commas; what is no plain decimal stays as it is."""
+    return grouped(typed) if PLAIN_DECIMAL.fullmatch(typed) else typed
 
 
 def money(amount_minor: int, currency: str, *, signed: bool = False) -> SafeString:

@@ -15,6 +15,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 from django.http import HttpRequest
+from django.urls import NoReverseMatch
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
@@ -40,7 +41,8 @@ def led_to(queryset: QuerySet[Any], order: Sequence[str], value: Any) -> QuerySe
     Raises: IncorrectLookupParameters.
     """
     try:
-        narrowed = queryset.filter(**{f"{order[0].lstrip('-')}__range": (value, value)})
+        name = order[0].lstrip("-")
+        narrowed = queryset.filter(**{f"{name}__gte": value, f"{name}__lte": value})
     except ValueError as error:  # no value that the field could have
         raise IncorrectLookupParameters from error
     return narrowed.order_by(*order)
@@ -136,6 +138,12 @@ class KeysetChangeList(ChangeList):
         except ValidationError as error:
             raise IncorrectLookupParameters from error
         return beyond(self.keyset, values, self.model)
+
+    def url_for_result(self, result: Any) -> str:
+        """Lead to a row's page. Where rows have none, Django writes the first cell without a link, by its own name."""
+        if not getattr(self.model_admin, "has_row_pages", True):
+            raise NoReverseMatch
+        return str(super().url_for_result(result))
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -53,6 +53,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
         "Events that a projection could not apply, and those that wait behind one. After the fix an administrator "
         "tries them again, here or with retry_parked."
     )
+    empty = "Nothing is parked: every projection could apply every event"
     actions = ("retry_parked",)
     list_display = (
         column("Projection", lambda parked: parked.projection), _position,

@@ -49,12 +49,18 @@ def _available(account: Account) -> SafeString:
 _AVAILABLE = column("Available", _available, kind="money")
 
 
+def _accounts_with(term: str, limit: int) -> list[str]:
+    entries = containing(SearchEntry.objects.filter(kind=ACCOUNT), term)
+    return list(entries.values_list("reference", flat=True)[:limit])
+
+
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     keyset = ("account_id",)
     led_by = (ACCOUNTS_BY_CURRENCY,)
-    exact_search = ("account_id",)
+    exact_search = account_fields = ("account_id",)
     search_help_text = "Part of an id or an owner's name"
+    finds_parts = True
     hint = "The latest state of each account."
     list_filter = (CurrencyFilter,)
     list_display = (
@@ -68,9 +74,12 @@ class AccountAdmin(ReadOnlyAdmin):
         """Find accounts by any part of their id or of their owner's name: there is a trigram index of both."""
         if not search_term:
             return queryset, False
-        entries = containing(SearchEntry.objects.filter(kind=ACCOUNT), search_term)
-        found = list(entries.values_list("reference", flat=True)[:FOUND_MAX])
-        return queryset.filter(account_id__in=found), False
+        return queryset.filter(account_id__in=_accounts_with(search_term, FOUND_MAX)), False
+
+    def subjects_searched(self, term: str) -> list[tuple[str, str]]:
+        """Return what a search finds where that is no more than a page: all of it is shown, each with its balance."""
+        found = _accounts_with(term, self.list_per_page + 1)
+        return [(access_log.ACCOUNT, account_id) for account_id in found] if len(found) <= self.list_per_page else []
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -91,7 +100,7 @@ class TransactionAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     led_by = (("account_id", "-position"), ("description", "-position"))
     exact_search = ("position", "event_id", "account_id")
-    account_fields = ("account_id",)
+    account_fields, event_fields = ("account_id",), ("event_id",)
     search_help_text = "Account id, event id or position"
     hint = "One line for each event that moved money, newest first, with the balance it left."
     list_display = (
@@ -128,7 +137,7 @@ class TransferAdmin(ReadOnlyAdmin):
     keyset = ("-position",)
     led_by = (("from_account_id", "-position"), ("to_account_id", "-position"))
     exact_search = ("transfer_id", "from_account_id", "to_account_id")
-    account_fields = ("from_account_id", "to_account_id")
+    account_fields, transfer_fields = ("from_account_id", "to_account_id"), ("transfer_id",)
     search_help_text = "Transfer or account id"
     hint = "Money on its way as one thing, newest first: movements between accounts, and holds."
     list_filter = (TransferStatusFilter, TransferKindFilter)

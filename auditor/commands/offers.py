@@ -178,7 +178,11 @@ def label_of(name: str) -> str:
 
 def _names(command_type: str) -> list[str]:
     fields: Mapping[str, Any] = FORMS[command_type].serializer.fields
-    return [name for name in fields if name not in _LEFT_OUT]
+    names = [name for name in fields if name not in _LEFT_OUT]
+    if "to_amount" in names:  # beside what it is exchanged for, where the API adds it after all else
+        names.remove("to_amount")
+        names.insert(names.index("amount") + 1, "to_amount")
+    return names
 
 
 def _kind(field: Any) -> str:

@@ -17,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from auditor import access_log
+from auditor.admin.formats import in_commas
 from auditor.commands import legs, offers
 from auditor.commands.draft import Draft, InvalidDraft, opened
 from auditor.commands.result import result_of
@@ -31,6 +32,7 @@ from projections import selectors
 from projections.models import Account
 
 _ACCOUNT_FIELDS = ("account_id", "from_account_id", "to_account_id")
+_AMOUNT_FIELDS = ("amount", "to_amount", "limit", "initial_balance")
 Problems = Mapping[str, LedgerError]
 
 
@@ -94,28 +96,43 @@ def _form(request: HttpRequest, command_type: str, given: offers.Given, problems
 
 
 def _confirmation(request: HttpRequest, draft: Draft, problem: LedgerError | None = None) -> HttpResponse:
-    accounts = [
-        (offers.label_of(name), draft.given[name], _account(request, draft.given[name]))
+    rows = {
+        name: _account(request, draft.given[name])
         for name in _ACCOUNT_FIELDS
         if name in draft.given and draft.command_type != "create-account"
-    ]
+    }
+    shown = {name: _amount(draft.given[name], rows, name) for name in _AMOUNT_FIELDS if name in draft.given}
     sides = offers.sides_of(draft.command_type)
     lines = {
-        name: [(leg["account_id"], leg["amount"], _account(request, leg["account_id"])) for leg in draft.given[name]]
+        name: [
+            (leg["account_id"], in_commas(leg["amount"]), _account(request, leg["account_id"]))
+            for leg in draft.given[name]
+        ]
         for name in sides
     }
     others = [*sides, *offers.flags_of(draft.command_type)]
     context: dict[str, Any] = {
         "command_type": draft.command_type,
         "meaning": offers.meaning_of(draft.command_type),
-        "values": [(name, offers.label_of(name), text) for name, text in draft.given.items() if name not in others],
+        "values": [
+            (name, offers.label_of(name), shown.get(name, text))
+            for name, text in draft.given.items()
+            if name not in others
+        ],
         "is_forced": bool(draft.given.get("force")),
         "sides": [(name, offers.label_of(name), lines[name]) for name in sides],
-        "accounts": accounts,
+        "accounts": [(offers.label_of(name), draft.given[name], row) for name, row in rows.items()],
         "draft": request.GET["draft"],
         "problem": problem,
     }
     return render(request, "auditor/command_confirm.html", f"{offers.title_of(draft.command_type)}: confirm", **context)
+
+
+def _amount(text: str, rows: Mapping[str, Account | None], name: str) -> str:
+    """Return an amount as it was typed, with its commas and its account's currency: what is confirmed is read once."""
+    fields = ("to_account_id",) if name == "to_amount" else ("account_id", "from_account_id")
+    row = next((rows[field] for field in fields if rows.get(field)), None)
+    return f"{in_commas(text)} {row.currency}" if row else in_commas(text)
 
 
 def _account(request: HttpRequest, account_id: str) -> Account | None:

@@ -10,23 +10,24 @@ from collections.abc import Sequence
 
 from django.contrib import admin
 from django.core.exceptions import FieldError, PermissionDenied, ValidationError
+from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 
 from auditor.admin.base import CannotNarrow, ReadOnlyAdmin
 from auditor.admin.keyset import AFTER
-from auditor.exports import live, owner, reversals, statement
+from auditor.admin_config import register_lists
+from auditor.exports import books, live, owner, reversals, statement
 from auditor.exports.source import NoSuchList, Source, TableSource
 
 # Where a page of the list began. The whole list is exported, not what comes after that.
 _PAGE_PARAMETERS = (AFTER, "before")
 # Lists that are no table of the admin, each with a page of its own.
-_OWN = {module.LABEL: module for module in (statement, owner, reversals, live)}
+_OWN = {module.LABEL: module for module in (statement, owner, reversals, live, books)}
 
 
 def admin_lists() -> dict[str, str]:
     """Return the admin's lists: each one's label and its name for people."""
-    shown = [model for model, model_admin in admin.site._registry.items() if isinstance(model_admin, ReadOnlyAdmin)]
-    return {model._meta.label_lower: str(model._meta.verbose_name_plural).capitalize() for model in shown}
+    return {model._meta.label_lower: str(model._meta.verbose_name_plural).capitalize() for model, _ in _shown()}
 
 
 def names() -> dict[str, str]:
@@ -63,6 +64,12 @@ def narrowed_by(query: str) -> Sequence[tuple[str, str]]:
     return [(name.replace("_", " "), str(value)) for name, value in _without_page(query).items() if value]
 
 
+def _shown() -> list[tuple[type[Model], ReadOnlyAdmin]]:
+    register_lists()  # in the process of a job nobody has asked for a page
+    lists = admin.site._registry.items()
+    return [(model, model_admin) for model, model_admin in lists if isinstance(model_admin, ReadOnlyAdmin)]
+
+
 def _without_page(query: str) -> QueryDict:
     given = QueryDict(query, mutable=True)
     for name in _PAGE_PARAMETERS:
@@ -71,7 +78,7 @@ def _without_page(query: str) -> QueryDict:
 
 
 def _admin_of(label: str) -> ReadOnlyAdmin:
-    for model, model_admin in admin.site._registry.items():
-        if model._meta.label_lower == label and isinstance(model_admin, ReadOnlyAdmin):
+    for model, model_admin in _shown():
+        if model._meta.label_lower == label:
             return model_admin
     raise NoSuchList("there is no such list")

@@ -49,10 +49,13 @@ def columns_of(model: type[Model], extra: tuple[str, ...] = ()) -> list[Column]:
     return columns + [Column(name, Kind.INTEGER, _plain(name), name) for name in extra]
 
 
+# What a row of these is called, where another row names one.
+_NAME_OF = {settings.AUTH_USER_MODEL: "username", "contenttypes.ContentType": "model"}
+
+
 def _column(field: Any) -> Column:
     if isinstance(field, models.ForeignKey):
-        assert field.related_model._meta.label == settings.AUTH_USER_MODEL, "the portal's rows name people alone"
-        lookup = f"{field.name}__username"
+        lookup = f"{field.name}__{_NAME_OF[field.related_model._meta.label]}"
         return Column(field.name, Kind.TEXT, _plain(lookup), lookup)
     name = field.name
     if isinstance(field, models.BinaryField):

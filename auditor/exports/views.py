@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from auditor import access_log
 from auditor.exports.catalogue import names, narrowed_by, open_source, subjects
@@ -87,7 +87,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
 
 
 @only(may_read)
-@require_safe
+@require_GET  # who asks for the head alone gets no rows, and must not count as somebody who broke off
 def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     """Send the file."""
     job = _own(request, job_id)
@@ -103,8 +103,11 @@ def file(request: HttpRequest, job_id: int) -> HttpResponseBase:
         return render(
             request, "auditor/problem.html", "Export", 409, problem="This export is being downloaded already."
         )
-    for kind, subject_id in subjects(request, label, query):
-        access_log.record(request.user, kind, subject_id, where)
+    if seen := subjects(request, label, query):
+        for kind, subject_id in seen:
+            access_log.record(request.user, kind, subject_id, where)
+    else:
+        access_log.record(request.user, access_log.LIST, label, f"{where}?{query}" if query else where)
     writer = WRITERS[job.options["format"]][1](source.columns)
     response = StreamingHttpResponse(Stream(job, source, writer), content_type=writer.content_type)
     name = f"{label.rpartition('.')[2]}-{job.pk}.{writer.suffix}"

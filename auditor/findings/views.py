@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from auditor.findings.record import KINDS, NOTE_LENGTH_MAX, InvalidFinding, change_finding, open_finding
 from auditor.models import Finding
@@ -39,16 +39,23 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @only(may_oversee)
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def change(request: HttpRequest, finding_id: int) -> HttpResponse:
-    """Add a note and a state to a finding."""
+    """Add a note and a state to a finding. What cannot be added comes back as it was written."""
     finding = Finding.objects.filter(pk=finding_id).first()
     if finding is None:
         raise Http404
+    if request.method != "POST":
+        return redirect(PAGE, finding.pk)
+    given = {name: request.POST.get(name, "") for name in ("note", "state", "seen")}
     try:
-        change_finding(request.user, finding, request.POST.get("note", ""), request.POST.get("state", ""))
+        change_finding(request.user, finding, **given)
     except InvalidFinding as error:
-        messages.error(request, str(error))
+        finding.refresh_from_db()
+        its_page: Any = admin.site.get_model_admin(Finding)
+        shown = its_page.page_context(finding)
+        title = shown.pop("title")
+        return render(request, "auditor/finding_change.html", title, given=given, problem=error, **shown)
     return redirect(PAGE, finding.pk)
 
 

@@ -21,7 +21,7 @@ from auditor.jobs.start import AlreadyRunning, note_silent, start
 from auditor.jobs.work import VERIFY
 from auditor.models import Job
 from auditor.pages import only, render, text_of
-from auditor.permissions import may_oversee, may_read
+from auditor.permissions import may_manage_users, may_oversee, may_read
 from ledger.errors import LedgerError
 from ledger.store import tree_heads
 from ledger.store.connection import connection
@@ -52,12 +52,14 @@ def integrity(request: HttpRequest) -> HttpResponse:
     """Show how the last verification went, the runs before it, the current head, and what can be looked up."""
     note_silent(VERIFY)
     runs = list(Job.objects.filter(kind=VERIFY).select_related("started_by").order_by("-pk")[:RUNS_SHOWN])
+    running = next((run for run in runs if run.is_running), None)
     ended = [run for run in runs if not run.is_running]
     context: dict[str, Any] = {
-        "running": next((run for run in runs if run.is_running), None),
+        "running": running,
         "last": next(iter(ended), None),
         "history": history(ended, RUN_COLUMNS),
         "may_verify": may_oversee(request),
+        "may_stop": running is not None and (running.started_by == request.user or may_manage_users(request)),
         **_head(),
     }
     return render(request, "auditor/integrity.html", "Integrity", **context)

@@ -95,6 +95,7 @@ def books(request: HttpRequest) -> HttpResponse:
         context |= _comparison(request, wanted["at"], wanted["against"], wanted["after"])
     elif wanted.get("at"):
         context |= _balances(request, wanted["at"], wanted["after"])
+    context["export_query"] = urlencode({"list": "books", **_asked(request)})
     return render(request, "auditor/books.html", "Books as of", **context)
 
 
@@ -131,8 +132,12 @@ def _paged(request: HttpRequest, rows: list[Any]) -> tuple[list[Any], str]:
 
 
 def _url(request: HttpRequest, after: str) -> str:
-    query = {name: request.GET[name] for name in ("by", "at", "against") if request.GET.get(name)}
+    query = _asked(request)
     return f"?{urlencode({**query, 'after': after} if after else query)}#accounts"
+
+
+def _asked(request: HttpRequest) -> dict[str, str]:
+    return {name: request.GET[name] for name in ("by", "at", "against") if request.GET.get(name)}
 
 
 def _words(cut: Cut) -> str:
@@ -140,7 +145,7 @@ def _words(cut: Cut) -> str:
         return f"position {cut.position:,}"
     instant = cut.recorded_at or cut.effective_at
     assert instant is not None, "a cut of this page has one bound"
-    return format_instant(instant)
+    return instants.in_words(instant)
 
 
 def _total(total: Total) -> dict[str, Any]:

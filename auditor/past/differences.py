@@ -10,9 +10,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from auditor.admin.formats import NOTHING, money
+from auditor.past import instants
 from ledger.domain.account import Account
+from ledger.domain.instants import parse_instant
 
-MINOR = "_minor"
+MINOR, AT = "_minor", "_at"
 _ORDER = tuple(field.name for field in fields(Account))
 
 
@@ -63,4 +65,6 @@ def _label(name: str) -> str:
 def _shown(name: str, value: Any, currency: str) -> Any:
     if value is None:
         return NOTHING
+    if name.endswith(AT):
+        return instants.in_words(parse_instant(value))
     return money(value, currency) if name.endswith(MINOR) else str(value)

@@ -11,14 +11,19 @@ from ledger.domain.instants import format_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-HELP = "An instant is such as 2026-01-31 12:00:00.000001, taken as UTC."
+HELP = "Write an instant as 2026-01-31 12:00:00.000001; it is taken as UTC."
 
 
 def parse(text: str) -> datetime:
-    """Return the instant of a date, or of a date and a time; without an offset it is UTC. Raises ValueError."""
+    """Return the instant of a date, or of a date and a time; without an offset it is UTC. Raises: ValueError."""
     # What `+` became in an address that nobody escaped; a date and a time are also parted by one space.
-    found = datetime.fromisoformat(text.strip())
+    found = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def in_words(instant: datetime) -> str:
+    """Return an instant as sentences and headings have it; `formats.instant` is the same for cells."""
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')} UTC"
 
 
 def microseconds(instant: datetime) -> int:

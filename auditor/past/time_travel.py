@@ -23,7 +23,7 @@ from auditor.past.account import chart, summary
 from auditor.past.differences import field_differences
 from auditor.past.frame import not_found, part, reads_the_stores
 from auditor.past.history import balance_history
-from auditor.past.instants import HELP, MICROSECOND, InstantField, microseconds
+from auditor.past.instants import HELP, MICROSECOND, InstantField, in_words, microseconds
 from auditor.past.life import Life, life_of, positions_of
 from ledger.domain.account import from_state
 from ledger.domain.instants import format_instant
@@ -94,6 +94,7 @@ def _step_context(life: Life, place: Place) -> dict[str, Any]:
     state = step.event.state if step.event else None
     return {
         "at": format_instant(place.at),
+        "said_at": in_words(place.at),
         "version": place.version,
         "versions": life.versions,
         "is_final": step.is_final,

@@ -18,7 +18,6 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 from rest_framework import exceptions
 from rest_framework.authentication import SessionAuthentication as DrfSessionAuthentication
-from rest_framework.authentication import get_authorization_header
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -67,7 +66,8 @@ class TokenAuthentication(KnoxAuthentication):
 
 def believed(request: Any) -> SignIn | None:
     """Return the sign-in of a request whose token was found good a moment ago, or None: then ask the database."""
-    prefix, _, token = get_authorization_header(request).partition(b" ")
+    # Not by `request.headers`, which puts every header of the request into a mapping first: 20 µs for this one.
+    prefix, _, token = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1").partition(b" ")
     if prefix.lower() != _PREFIX or not _TOKEN.fullmatch(token):
         return None
     sign_in = _sign_ins.get(hash_token(token.decode()))

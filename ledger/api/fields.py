@@ -83,6 +83,12 @@ class StrictField(serializers.Field[Any, Any, Any, Any]):
             raise MissingField(f"{self.field_name} is missing", field=self.field_name)
         raise InvalidField(f"{self.field_name} may be left out, but not null", field=self.field_name)
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # As Django REST Framework's, without what it does for fields that have validators, or a default that is called.
+        return (
+            super().run_validation(data) if data is serializers.empty or data is None else self.to_internal_value(data)
+        )
+
     def to_representation(self, value: Any) -> Any:
         return value
 

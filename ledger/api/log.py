@@ -12,12 +12,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ledger.api.errors import MethodNotAllowed
+from ledger.api.problems import problem
 from ledger.errors import LedgerError
 from ledger.store import journal, succession, tree, tree_heads
 from ledger.store.connection import connection
@@ -25,6 +27,7 @@ from ledger.store.recorded import canonical_bytes
 from ledger.store.tiles import LEVEL_MAX, TILE_WIDTH, parse_index_path, width_at
 from ledger.store.tree_heads import NoTreeHead
 
+SAFE = ("GET", "HEAD")
 TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -40,23 +43,38 @@ class NoSuchTile(LedgerError):
     status = 404
 
 
-def in_plain_text(view: Any) -> Any:
-    """Answer expected failures as one line of text: who reads tiles reads no JSON."""
+def with_problems(view: Any) -> Any:
+    """Answer expected failures as problems, as everywhere; nobody is to keep them."""
 
     @wraps(view)
     def answer(*args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(*args, **kwargs)
         except LedgerError as error:
-            response = HttpResponse(f"{error.detail}\n", status=error.status, content_type=TEXT)
+            response = problem(error)
             response["Cache-Control"] = "no-store"
             return response
 
     return answer
 
 
-@require_safe
-@in_plain_text
+def public(view: Any) -> Any:
+    """Let everybody read, and nobody do anything else: no form is posted here, so none is checked for being one."""
+
+    @csrf_exempt
+    @with_problems
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method in SAFE:
+            return view(request, *args, **kwargs)
+        response = problem(MethodNotAllowed(f'Method "{request.method}" not allowed'))
+        response["Allow"] = ", ".join(SAFE)
+        return response
+
+    return answer
+
+
+@public
 def checkpoint(request: HttpRequest, tree_size: int | None = None) -> HttpResponse:
     """The last signed head, or the one of a size."""
     with connection() as conn:
@@ -64,8 +82,7 @@ def checkpoint(request: HttpRequest, tree_size: int | None = None) -> HttpRespon
     return _cached(HttpResponse(head.note, content_type=TEXT), BRIEF if tree_size is None else IMMUTABLE)
 
 
-@require_safe
-@in_plain_text
+@public
 def key(request: HttpRequest) -> HttpResponse:
     """The verifier key of C2SP's signed-note, of whoever signed the last head; /log/keys has those before it."""
     with connection() as conn:
@@ -74,8 +91,7 @@ def key(request: HttpRequest) -> HttpResponse:
     return _cached(HttpResponse(f"{verifier.vkey}\n", content_type=TEXT), BRIEF)
 
 
-@require_safe
-@in_plain_text
+@public
 def keys(request: HttpRequest) -> HttpResponse:
     """Every key of the log in order, from which tree size on it signs, and the note in which two say so."""
     with connection() as conn:
@@ -85,8 +101,7 @@ def keys(request: HttpRequest) -> HttpResponse:
     return _cached(JsonResponse({"keys": [first, *later]}), BRIEF)
 
 
-@require_safe
-@in_plain_text
+@public
 def hash_tile(request: HttpRequest, level: str, path: str, width: str | None = None) -> HttpResponse:
     """256 hashes of one level of the tree, or the first `width` of a partial tile."""
     if int(level) > LEVEL_MAX:
@@ -102,7 +117,7 @@ class EntryBundle(APIView):
 
     @extend_schema(exclude=True)
     @method_decorator(gzip_page)
-    @method_decorator(in_plain_text)
+    @method_decorator(with_problems)
     def get(self, request: Request, path: str, width: str | None = None) -> HttpResponse:
         with connection() as conn:
             index, wanted = _existing(conn, 0, path, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -39,7 +39,7 @@ def check_known(request: Request, handler: Callable[..., Any]) -> None:
     tried, by a parameter that it does not have, would be carried out. Raises: InvalidParameter.
     """
     names: frozenset[str] = getattr(handler, "query_parameters", frozenset())
-    for name in request.query_params:
+    for name in _given(request):
         if name not in names:
             known_ones = ", ".join(sorted(names)) or "none"
             raise InvalidParameter(
@@ -47,9 +47,14 @@ def check_known(request: Request, handler: Callable[..., Any]) -> None:
             )
 
 
+def _given(request: Request) -> Mapping[str, str]:
+    """Return the query parameters. A command mostly has none, and Django takes 10 µs to find none."""
+    return request.query_params if request.META.get("QUERY_STRING") else {}
+
+
 def text(request: Request, name: str) -> str | None:
     """Return a text parameter; None when it is absent or empty."""
-    value = request.query_params.get(name)
+    value = _given(request).get(name)
     return _checked(name, lambda: fields.plain_text(value, TEXT_MAX, name)) if value else None
 
 

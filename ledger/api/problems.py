@@ -24,6 +24,7 @@ from ledger.errors import InternalError
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/api/errors#"  # + code: the row of docs/errors.md
+FOR_PROGRAMS = ("/api/", "/log/", "/healthz/", "/readyz/", "/metrics/")
 RETRY_AFTER_S = 1  # what all our own bounds amount to: a second later most of it has passed
 AUTHENTICATE = "Token"
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -112,9 +113,14 @@ def _sentence(exception: Exception, our_class: type[LedgerError]) -> str:
 
 
 def page_for(error: LedgerError, default: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Return a handler for Django's `handler404` and its like: problems under /api/, Django's page elsewhere."""
+    """Return a handler for Django's `handler404` and its like: problems for programs, Django's page for people."""
 
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return problem(error) if request.path.startswith("/api/") else default(request, *args, **kwargs)
+        return problem(error) if is_for_programs(request.path) else default(request, *args, **kwargs)
 
     return page
+
+
+def is_for_programs(path: str) -> bool:
+    """Return whether an address, there or not, is one of those that programs ask."""
+    return f"{path}/".startswith(FOR_PROGRAMS)

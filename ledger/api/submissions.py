@@ -64,9 +64,17 @@ _ABOUT_SUBMISSION = ("expected_version", "effective_at")
 class CommandSerializer(serializers.Serializer[Any]):
     def run_validation(self, data: Any = None) -> dict[str, Any]:
         for name in data:
-            if name not in self.fields:
+            if name not in self.fields.fields:
                 raise UnknownField("this command has no such field", field=name[:64], fields=list(self.fields))
-        values: dict[str, Any] = super().run_validation(data)
+        values: dict[str, Any] = self.to_internal_value(data)
+        return values
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the values of the fields that there are: the first error found is raised, and none is collected."""
+        values = {}
+        for name, field in self.fields.fields.items():
+            if name in data or field.required or field.default is not serializers.empty:
+                values[name] = field.run_validation(data.get(name, serializers.empty))
         return values
 
 

@@ -16,7 +16,7 @@ from ledger.engine.sealing import Sealer
 from ledger.engine.subjects import note_subjects
 from ledger.engine.submission import Rejected, Submission
 from ledger.errors import StoreConflict
-from ledger.store.append import NO_HEADS, AppendStream, append
+from ledger.store.append import NO_HEADS, AppendStream, append, append_in_loop
 from ledger.store.event_store import Head, Snapshot
 
 # Below that, the statements of a transaction in pieces cost more than deciding and writing at once saves.
@@ -54,6 +54,12 @@ class Writing:
         if self.plan.rows:
             note_subjects(submissions, self.plan.outcomes)
             self._committed(append(self.plan.rows, self._read_at, self._on_heads))
+
+    async def append_in_loop(self) -> None:
+        """Have what was decided written, from an event loop, if that can begin at once. Raises: as `append`."""
+        told_at = await append_in_loop(self.plan.rows, self._read_at, self._on_heads)
+        if told_at is not None:
+            self._committed(told_at)
 
     def _stream(self, submissions: Sequence[Submission]) -> None:
         rows = self.plan.rows

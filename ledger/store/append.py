@@ -18,9 +18,9 @@ from uuid import UUID
 
 from psycopg import errors
 
-from ledger.errors import LedgerError, TooLate
+from ledger.errors import LedgerError, StoreUnavailable, TooLate
 from ledger.store import event_store, prepared, sql, wire
-from ledger.store.connection import connection, translated
+from ledger.store.connection import AT_ONCE_S, connection, translated
 from ledger.store.event_store import Head
 from ledger.store.pipeline import Pipeline
 from ledger.store.prepared import BINARY, TEXT, Statement
@@ -63,6 +63,17 @@ def append(rows: Append, read_at: datetime, on_heads: Mapping[str, Head] = NO_HE
     write = _written(rows, read_at, on_heads)
     with connection() as conn, translated(committing=True):
         result = prepared.run(conn, write.statement(), write.values, write.formats)
+    return wire.to_instant(result.get_value(0, 0))
+
+
+async def append_in_loop(rows: Append, read_at: datetime, on_heads: Mapping[str, Head] = NO_HEADS) -> datetime | None:
+    """Do what `append` does in an event loop; None, with nothing sent, when no connection is free at once."""
+    write = _written(rows, read_at, on_heads)
+    try:
+        with connection(AT_ONCE_S) as conn, translated(committing=True):
+            result = await prepared.run_in_loop(conn, write.statement(), write.values, write.formats)
+    except StoreUnavailable:  # of the pool alone: from the moment that something may be sent it is CommitUnknown
+        return None
     return wire.to_instant(result.get_value(0, 0))
 
 

@@ -9,8 +9,6 @@ all (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PI
 
 from __future__ import annotations
 
-import asyncio
-import select
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from typing import Any
@@ -67,7 +65,7 @@ class Pipeline:
                     wanted = next(exchange)
                 except StopIteration as end:
                     return self._checked(end.value)
-                await _ready(self._pgconn.socket, wanted)
+                await prepared.ready(self._pgconn.socket, wanted)
 
     def abandon(self, rollback: Statement) -> None:
         """Undo what was sent, whatever became of it, so that the connection can be used again."""
@@ -115,28 +113,3 @@ class Pipeline:
         if failure is not None:
             raise error_of(self._pgconn, failure)
         return results
-
-
-async def _ready(socket: int, wanted: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-
-    def wake() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    def give_up() -> None:
-        if not ready.done():
-            ready.set_exception(prepared.no_answer())
-
-    timer = loop.call_later(prepared.ANSWER_MS_MAX / 1_000, give_up)
-    loop.add_reader(socket, wake)
-    if wanted & select.POLLOUT:
-        loop.add_writer(socket, wake)
-    try:
-        await ready
-    finally:
-        timer.cancel()
-        loop.remove_reader(socket)
-        if wanted & select.POLLOUT:
-            loop.remove_writer(socket)

@@ -7,6 +7,7 @@ Python's lock, until the server has answered or ANSWER_MS_MAX is over.
 
 from __future__ import annotations
 
+import asyncio
 import select
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -79,6 +80,59 @@ def run(connection: StoreConnection, statement: Statement, values: Sequence[byte
         connection.prepared.add(statement.name)
     pgconn.send_query_prepared(statement.name, values, formats)
     return _checked(pgconn, _answer(connection))
+
+
+async def run_in_loop(connection: StoreConnection, statement: Statement, values: Sequence[bytes],
+                      formats: Sequence[int] | None = None) -> Any:  # fmt: skip
+    """Do the same in an event loop: its thread does other work until the server has answered."""
+    pgconn = connection.pgconn
+    if statement.name not in connection.prepared:
+        pgconn.send_prepare(statement.name, statement.text)
+        _checked(pgconn, await _answer_in_loop(connection))
+        connection.prepared.add(statement.name)
+    pgconn.send_query_prepared(statement.name, values, formats)
+    return _checked(pgconn, await _answer_in_loop(connection))
+
+
+async def _answer_in_loop(connection: StoreConnection) -> Any:
+    pgconn, result = connection.pgconn, None
+    try:
+        while True:
+            for wanted in arrival(pgconn):
+                await ready(pgconn.socket, wanted)
+            found = pgconn.get_result()
+            if found is None:
+                return result
+            result = found
+    except BaseException:
+        connection.close()  # as in `_answer`, and also where the loop's task was cancelled
+        raise
+
+
+async def ready(socket: int, wanted: int) -> None:
+    """Wait in an event loop for a socket. Raises: psycopg.OperationalError after ANSWER_MS_MAX."""
+    loop = asyncio.get_running_loop()
+    is_ready = loop.create_future()
+
+    def wake() -> None:
+        if not is_ready.done():
+            is_ready.set_result(None)
+
+    def give_up() -> None:
+        if not is_ready.done():
+            is_ready.set_exception(no_answer())
+
+    timer = loop.call_later(ANSWER_MS_MAX / 1_000, give_up)
+    loop.add_reader(socket, wake)
+    if wanted & select.POLLOUT:
+        loop.add_writer(socket, wake)
+    try:
+        await is_ready
+    finally:
+        timer.cancel()
+        loop.remove_reader(socket)
+        if wanted & select.POLLOUT:
+            loop.remove_writer(socket)
 
 
 def wait(connection: StoreConnection, exchange: Generator[int, None, T]) -> T:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import os
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -20,6 +19,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ledger.randomness import random_piece
 
 PREFIX = "sealed:1:"
 KEY_BYTES = 32
@@ -67,7 +68,7 @@ class TextKey:
         """Return the sealed text; an empty one stays empty, as there is nothing in it to erase."""
         if not text:
             return text
-        nonce, plain = os.urandom(NONCE_BYTES), text.encode()
+        nonce, plain = random_piece()[:NONCE_BYTES], text.encode()
         filled = plain + bytes(-len(plain) % PADDING)
         sealed = nonce + self._aes.encrypt(nonce, filled, self._associated)
         return self._prefix + base64.b64encode(sealed).decode()

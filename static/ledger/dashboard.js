@@ -35,7 +35,7 @@ function show(status) {
   putDuration("lag_ms", status.lag_ms);
   showBooks(status.is_balanced);
   showProof(status);
-  showTotals(status.totals);
+  showTotals(status);
   showProjections(status.projections);
   showAlarms(status);
 }
@@ -62,7 +62,13 @@ function showProof({ signed, verified }) {
   document.getElementById("verified").dataset.tone = faults ? "danger" : verified ? "good" : "";
 }
 
-function showTotals(totals) {
+function showTotals({ totals, unavailable }) {
+  if (unavailable.includes("read_model")) {
+    for (const { dataset: { currency } } of document.querySelectorAll("[data-currency]")) {
+      put(`total-${currency}`, "–");
+      put(`accounts-${currency}`, "not known just now");
+    }
+  }
   for (const total of totals) {
     if (document.querySelector(`[data-currency="${CSS.escape(total.currency)}"]`) === null) addCard(total);
     put(`total-${total.currency}`, total.formatted);
@@ -83,7 +89,16 @@ function addCard(total) {
   cards.insertBefore(card, [...cards.children].find((other) => other.dataset.currency > total.currency) ?? null);
 }
 
+// What each projection's row shows, and nothing old where it cannot be known.
 function showProjections(projections) {
+  const known = new Set(projections.map(({ name }) => name));
+  for (const state of document.querySelectorAll("[data-projection]")) {
+    const { projection: name } = state.dataset;
+    if (known.has(name)) continue;
+    for (const number of ["position", "lag_events", "proven_to", "lag_percentiles"]) put(`${name}-${number}`, "–");
+    state.textContent = "Not known";
+    state.className = "ledger-badge ledger-badge-warning";
+  }
   for (const projection of projections) {
     const { name } = projection;
     put(`${name}-position`, integer(projection.position));

@@ -31,9 +31,10 @@ export function percentiles(values) {
   return values ? `${values.map((value) => value.toLocaleString("en", shown)).join(" / ")} ms` : "–";
 }
 
-// 2026-01-31T12:00:00.000001Z → 12:00:00.000: enough to tell events apart; all of it is in the title.
-export function timeOfDay(instant) {
-  return instant.slice(11, 23);
+// 2026-01-31T12:00:00.000001Z → 12:00:00.000 on its day and 2026-01-31 12:00:00 on any other; all of it is in the title.
+export function shortTime(instant) {
+  const isToday = instant.slice(0, 10) === new Date().toISOString().slice(0, 10);
+  return isToday ? instant.slice(11, 23) : instant.slice(0, 19).replace("T", " ");
 }
 
 // 2026-01-31T12:00:00.000001Z → 2026-01-31 12:00:00 UTC

@@ -26,11 +26,12 @@ function show(element, job) {
   }
   put(element, "done", integer(job.done));
   if (job.total) {
-    put(element, "total", integer(job.total));
-    put(element, "share", `${Math.min(100, Math.floor((100 * job.done) / job.total))} %`);
+    // Not known yet when the page was made, most often: the job was just begun.
+    put(element, "of", ` of ${integer(job.total)}`);
+    put(element, "share", `· ${Math.min(100, Math.floor((100 * job.done) / job.total))} %`);
   }
   const seconds = ((job.ended_at ? Date.parse(job.ended_at) : Date.now()) - Date.parse(job.started_at)) / 1000;
-  if (seconds > 1) put(element, "rate", `${integer(Math.round(job.done / seconds))} / s`);
+  if (seconds > 1) put(element, "rate", `· ${integer(Math.round(job.done / seconds))} / s`);
   element.dataset.state = job.state;
   put(element, "error", job.error);
   element.dispatchEvent(new CustomEvent("progress", { detail: job }));

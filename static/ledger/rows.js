@@ -1,7 +1,7 @@
 // One event as a row of the live page, and, opened, where it leads and its JSON.
 
 import { address } from "./addresses.js";
-import { money, timeOfDay } from "./format.js";
+import { money, shortTime } from "./format.js";
 
 // What an amount did to the balance; the other types reserve or release, and move nothing.
 const SIGN_BY_TYPE = { MoneyDeposited: 1, MoneyWithdrawn: -1, HoldCaptured: -1 };
@@ -65,8 +65,14 @@ function account(event, addresses) {
   return anchor(address(addresses.account, event.aggregate_id), event.aggregate_id);
 }
 
+function titledAccount(event, addresses) {
+  const made = account(event, addresses);
+  made.title = event.aggregate_id;
+  return made;
+}
+
 function time(event) {
-  const made = element("time", "ledger-instant", timeOfDay(event.recorded_at));
+  const made = element("time", "ledger-instant", shortTime(event.recorded_at));
   made.dateTime = made.title = event.recorded_at;
   return made;
 }
@@ -79,7 +85,7 @@ export function row(event, addresses) {
     cell("ledger-cell-position", expander(event)),
     cell("ledger-cell-time", time(event)),
     cell("ledger-cell-type", element("span", `ledger-badge ledger-badge-event ${event.event_type}`, event.event_type)),
-    cell("ledger-cell-account", account(event, addresses)),
+    cell("ledger-cell-account", titledAccount(event, addresses)),
     cell("ledger-cell-amount ledger-number", amount(event)),
     cell("ledger-cell-balance ledger-number", balance(event)),
     cell("ledger-cell-actor", element("span", "", event.metadata.actor ?? "")),
@@ -110,7 +116,7 @@ function leads(event, addresses) {
     anchor(address(addresses.entry, event.position + 1), "Entry after"),
     anchor(addresses.proof.replace("KEY", event.event_id), "Proof of inclusion"),
   );
-  if (addresses.mark) made.append(anchor(addresses.mark.replace("KEY", event.event_id), "Mark"));
+  if (addresses.mark) made.append(anchor(addresses.mark.replace("KEY", event.event_id), "Add a finding"));
   return made;
 }
 

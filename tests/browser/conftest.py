@@ -21,7 +21,7 @@ from tests.servers import Servers
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # Of any one step on a page, on a machine that does other things too.
-STEP_TIMEOUT_MS = 15_000
+STEP_TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="package")

@@ -20,7 +20,7 @@ from chronicle.stack.ports import LOOPBACK, ReservedPort
 from tests.servers import REPOSITORY, run_manage
 from tests.waiting import wait_until_ready
 
-STOP_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 60
 PING_INTERVAL_S, PING_TIMEOUT_S = 5, 5
 
 

@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.browser.live_system import LiveSystem
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @contextmanager
@@ -22,7 +22,9 @@ def following(
     server: LiveSystem, query: str = "", who: str | None = "auditor", **options: Any
 ) -> Iterator[ClientConnection]:
     headers = server.token_header(who) if who else {}
-    with connect(f"{server.websocket_url}{query}", additional_headers=headers, max_size=None, **options) as socket:
+    with connect(
+        f"{server.websocket_url}{query}", additional_headers=headers, max_size=None, open_timeout=WAIT_S, **options
+    ) as socket:
         yield socket
 
 

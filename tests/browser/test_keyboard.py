@@ -11,6 +11,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.money import deposit, new_account, settled
 from tests.browser.test_live import LIVE, live
 from tests.browser.test_time_travel import address, expect_version
+from tests.read_world import wait_until_applied
 
 STOPS_MAX = 60  # more than a page's own parts have
 # What has the focus, and whether it can be told by looking at it.
@@ -46,7 +47,7 @@ def stops(page: Page) -> list[dict[str, Any]]:
 def test_whatever_has_the_focus_can_be_seen(open_page: OpenPage, color_scheme: str) -> None:
     account = new_account(balance="5.00")
     deposit(account, 2)
-    settled()
+    wait_until_applied(settled())
     for path, expected in (
         (f"{LIVE}?aggregate_id={account}", {"event_type", "aggregate_id", "min_amount", "text", "live-pause"}),
         (address(account), {"travel-slider", "travel-at", "travel-play", "travel-speed"}),

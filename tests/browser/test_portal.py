@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import PHONE, OpenPage, Watched, sign_in
@@ -93,6 +95,30 @@ def test_without_a_script_the_dashboard_is_there_and_right(browser: Browser, liv
     expect(page.locator("[data-number=books]")).to_be_visible()
     page.goto(LIVE)
     expect(page.locator("noscript p")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_is_shown_before_unfolds_script_has_started_and_looks_as_it_will(
+    browser: Browser, live_system: LiveSystem, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(base_url=live_system.url, color_scheme=scheme)
+    page = context.new_page()
+    page.goto("/admin/login/?next=/admin/ledger/journalentry/")
+    sign_in(page, live_system.credentials["auditor"])
+    expect(page.locator("html")).not_to_have_attribute("x-cloak", "")
+    looks, menu = page.locator("html").get_attribute("class"), page.locator("#nav-sidebar").bounding_box()
+
+    context.route("**/alpine.js", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("link", name="Journal").first).to_be_visible()
+    assert (page.locator("html").get_attribute("class") or "") == ("dark" if scheme == "dark" else ""), looks
+    assert page.locator("#nav-sidebar").bounding_box() == menu
+    expect(page.locator("#changelist-filter")).to_be_hidden()
+
+    page.evaluate("localStorage.setItem('sidebarDesktopOpen', '0')")  # as the button above the menu does
+    page.reload()
+    expect(page.locator("body")).to_be_hidden()
     context.close()
 
 

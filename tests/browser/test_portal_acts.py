@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from ledger.domain.commands import CreateAccount
 from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.judged import faults
 from tests.browser.live_system import LiveSystem
 from tests.browser.money import accept, deposit, new_account, settled, transfer_over_http
 from tests.browser.test_portal_integrity import signed_up_to
@@ -19,9 +20,9 @@ from tests.read_world import wait_until_applied
 
 def test_a_finding_is_made_from_an_accounts_page_and_taken_further(open_page: OpenPage) -> None:
     account = new_account(balance="5.00")
-    settled()
+    wait_until_applied(settled())
     page = open_page(f"/admin/projections/account/{account}/change/")
-    page.get_by_role("link", name="Mark", exact=True).click()
+    page.get_by_role("link", name="Add a finding").click()
     expect(page.get_by_label("Account or event id")).to_have_value(account)
     page.get_by_label("Note").fill("Opened twice?\nAsk the branch.")
     page.get_by_role("button", name="Save the finding").dblclick()
@@ -40,6 +41,30 @@ def test_a_finding_is_made_from_an_accounts_page_and_taken_further(open_page: Op
     page.goto(f"/admin/projections/account/{account}/change/")
     page.get_by_role("link", name="1 finding", exact=True).click()
     expect(page.locator(".result-list tr", has_text=account)).to_have_count(1)
+
+
+def test_two_take_one_finding_further_at_once_and_neither_note_is_lost(open_page: OpenPage) -> None:
+    account = new_account(balance="5.00")
+    settled()
+    one = open_page(f"/admin/findings/new/?kind=account&subject={account}")
+    one.get_by_label("Note").fill("Opened twice?")
+    one.get_by_role("button", name="Save the finding").click()
+    expect(one.get_by_text("Marked.")).to_be_visible()
+    other = open_page(one.url.removeprefix(one.url.split("/admin/")[0]), who="admin")
+    other.get_by_label("Note").fill("It is worse.")
+    other.get_by_label("State").select_option("Escalated")
+    other.get_by_role("button", name="Add").click()
+    expect(other.locator(".ledger-steps li")).to_have_count(2)
+    one.get_by_label("Note").fill("All is well, I think.")
+    one.get_by_label("State").select_option("Explained")
+    one.get_by_role("button", name="Add").click()
+    expect(one.get_by_role("alert")).to_contain_text("Somebody took it further meanwhile")
+    expect(one.locator(".ledger-steps li").first).to_contain_text("It is worse.")
+    expect(one.get_by_label("Note")).to_have_value("All is well, I think.")
+    assert faults(one) == []
+    one.get_by_role("button", name="Add").click()
+    expect(one.locator(".ledger-steps li")).to_have_count(3)
+    expect(one.locator(".ledger-steps li").first).to_contain_text("Explained")
 
 
 def test_the_books_are_shown_as_of_a_position_and_compared_with_another(open_page: OpenPage) -> None:

@@ -19,7 +19,7 @@ def test_a_deposit_is_confirmed_once_by_a_double_click_and_seen_arriving(open_pa
     page.get_by_label("Account").fill(account)
     page.get_by_label("Amount").fill("2.345")
     page.get_by_role("button", name="Continue").click()
-    expect(page.locator("[data-value=amount]")).to_have_text("2.345")
+    expect(page.locator("[data-value=amount]")).to_have_text("2.345 USD")
     page.get_by_role("button", name="Confirm").click()
     expect(page.locator("#err-amount")).to_contain_text("too_many_decimals")
     page.get_by_label("Amount").fill("2.34")

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from chronicle.stack.ports import LOOPBACK
 from tests.browser.conftest import OpenPage
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, new_account, settled
+from tests.browser.money import browsing, deposit, new_account, settled
 from tests.read_world import wait_until_applied
 from tests.servers import libpq
 from tests.waiting import wait_for
@@ -40,7 +40,7 @@ def test_a_narrowed_list_is_downloaded_and_its_rows_are_counted(open_page: OpenP
 def test_a_client_that_does_not_read_is_sent_no_more_than_it_takes(live_system: LiveSystem) -> None:
     deposit(new_account(), EVENTS_OWED)
     settled()
-    with httpx.Client(base_url=live_system.url) as client, socket.socket() as sleeper:
+    with browsing(live_system) as client, socket.socket() as sleeper:
         sign_in(client, live_system.credentials["auditor"])
         sleeping, reading = ask(client), ask(client)
         sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -50,7 +50,7 @@ def test_a_client_that_does_not_read_is_sent_no_more_than_it_takes(live_system: 
         asleep = int(sleeping.split("/")[3])
         wait_for(lambda: state_and_rows(asleep)[1] > 0, "a first piece")
         # Somebody else is served meanwhile, and that takes as long as serving the sleeper would have taken.
-        assert len(client.get(reading, timeout=60).text.splitlines()) >= EVENTS_OWED
+        assert len(client.get(reading).text.splitlines()) >= EVENTS_OWED
         state, rows = state_and_rows(asleep)
         assert state == "running"
         assert rows < EVENTS_OWED / 2

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import deposit, new_account, settled
+from tests.browser.money import ANSWER_S_MAX, deposit, new_account, settled
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEPOSITS = 30
@@ -59,6 +59,7 @@ def balance_over_http(server: LiveSystem, account: str, at: str) -> Decimal:
         f"{server.url}/api/v1/accounts/{account}/balance-at",
         params={"timestamp": at},
         headers=server.token_header("auditor"),
+        timeout=ANSWER_S_MAX,
     )
     assert answer.status_code == httpx.codes.OK, answer.text
     return Decimal(answer.json()["balance"])
@@ -130,7 +131,7 @@ def test_the_field_takes_a_microsecond_and_says_what_it_cannot_take(open_page: O
     expect_version(page, version - 1)
     field.fill("half past")
     page.get_by_role("button", name="Go").click()
-    expect(page.locator("#travel-error")).to_contain_text("An instant is such as")
+    expect(page.locator("#travel-error")).to_contain_text("Write an instant as")
     expect_version(page, version - 1)
     # What a browser itself says of an answer of 400 is meant here.
     watched.console = [line for line in watched.console if "400 (Bad Request)" not in line]

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from ledger.domain.commands import FreezeAccount, PlaceHold
 from tests.browser.live_system import LiveSystem
-from tests.browser.money import accept, deposit, new_account, settled, transfer_over_http
+from tests.browser.money import accept, browsing, deposit, new_account, settled, transfer_over_http
 from tests.browser.test_portal_exports import sign_in, state_and_rows
 from tests.browser.test_portal_integrity import signed_up_to
 from tests.read_world import wait_until_applied
@@ -29,7 +29,7 @@ LISTS = [
     "/admin/projections/transaction/", "/admin/projections/transfer/", "/admin/projections/posting/",
     "/admin/projections/trialbalance/", "/admin/projections/dailybalance/", "/admin/projections/activity/",
     "/admin/projections/searchentry/", "/admin/ledger/tile/", "/admin/projections/checkpoint/", "/admin/projections/parkedevent/",
-    "/admin/auditor/accesslogentry/", "/admin/auditor/finding/",
+    "/admin/auditor/accesslogentry/", "/admin/auditor/finding/", "/admin/auditor/job/", "/admin/admin/logentry/",
 ]  # fmt: skip
 LISTS_OF_PEOPLE = ["/admin/auth/user/", "/admin/auth/group/", "/admin/knox/authtoken/"]
 COMMANDS = [
@@ -49,7 +49,7 @@ PAGES_BY_ROLE = {
         "/admin/auditor/finding/FINDING/change/", "/admin/exports/", "/admin/exports/EXPORT/",
         "/admin/exports/new/?list=projections.transaction&account_id=ACCOUNT",
         "/admin/exports/new/?list=statement&account_id=ACCOUNT", "/admin/ledger/", "/admin/projections/",
-        "/admin/auditor/", "/admin/password_change/",
+        "/admin/auditor/", "/admin/admin/", "/admin/password_change/",
     ],
     "operator": [
         "/admin/", f"{ACCOUNT_PAGE}change/", "/admin/commands/", *(f"/admin/commands/{command_type}/" for command_type in COMMANDS),
@@ -84,7 +84,7 @@ def furnish(server: LiveSystem) -> Furnished:
     head = settled()
     wait_until_applied(head)
     signed_up_to(head)
-    with httpx.Client(base_url=server.url) as auditor, httpx.Client(base_url=server.url) as operator:
+    with browsing(server) as auditor, browsing(server) as operator:
         sign_in(auditor, server.credentials["auditor"])
         sign_in(operator, server.credentials["operator"])
         finding = {"kind": "account", "subject": account, "note": "A note", "state": "open"}

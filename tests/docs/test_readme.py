@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.browser.live_system import LiveSystem
+from tests.browser.money import settled
+from tests.read_world import wait_until_applied
 from tests.servers import REPOSITORY
 
 README = REPOSITORY / "README.md"
 # Ids and instants are new every time; the README shows an ellipsis.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-COMMAND_S_MAX = 30
+COMMAND_S_MAX = 90
 
 
 def transcript() -> list[tuple[str, str]]:
@@ -47,6 +49,8 @@ def test_the_transcript_prints_what_the_readme_shows(live_system: LiveSystem) ->
         "AUDITOR": live_system.credentials["auditor"]["token"],
     }
     for command, shown in steps:
+        # The API waits for its read models too, but no longer than a second.
+        wait_until_applied(settled())
         done = subprocess.run(
             ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=COMMAND_S_MAX
         )

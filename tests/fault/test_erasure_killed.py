@@ -35,7 +35,7 @@ from tests.ledger_world import rows
 from tests.portal_world import page, signed_in
 from tests.proof_world import submit
 from tests.read_world import assert_read_model_is_right, projector, relay, wait_until_applied
-from tests.servers import REPOSITORY, Servers
+from tests.servers import KILLED_AT, REPOSITORY, Servers
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.usefixtures("clean_stores"), pytest.mark.timeout(180)]
@@ -72,9 +72,9 @@ def a_person_with_two_accounts() -> None:
 
 
 def erase(arguments: list[str], *, kill_at: str | None = None) -> subprocess.CompletedProcess[str]:
-    program = ["-m", "tests.kill_point", kill_at] if kill_at else ["manage.py"]
-    command = [sys.executable, *program, "erase_subject", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    program = [*KILLED_AT, kill_at] if kill_at else [sys.executable, "manage.py"]
+    command = [*program, "erase_subject", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.apps import apps
 
 from tests.servers import Servers
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from django.test import Client
 
     from tests.books_world import Books
+
+READ_WAIT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,18 @@ def _accounts_to_name(operator: Client) -> None:
     from tests.bad_input_world import open_accounts
 
     open_accounts(operator)
+
+
+@pytest.fixture(autouse=True)
+def _patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a read wait for what it asked for as long as a crowded machine needs; how long in life is no test's matter."""
+    if not apps.ready:
+        return
+    from ledger.api import waiting
+    from projections.api import freshness
+
+    for module, name in ((waiting, "ASKED_WAIT_S"), (freshness, "ASKED_WAIT_S"), (freshness, "WAIT_S")):
+        monkeypatch.setattr(module, name, READ_WAIT_S)
 
 
 @pytest.fixture

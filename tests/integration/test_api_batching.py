@@ -16,8 +16,9 @@ from ledger.engine.batching import Batcher
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import Overloaded, StoreUnavailable
 from tests.api_world import new_id
-from tests.gate import Gate
+from tests.gate import Gate, take_a_thread
 from tests.ledger_world import history, new_account, rows, submission, table_sizes
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 ONE = Decimal(1)
@@ -36,8 +37,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 async def queued() -> None:
-    """Let every task put its command into the queue: one turn to start, one that the batcher itself waits."""
-    await asyncio.sleep(0)
+    """Let every task put its command into the queue."""
     await asyncio.sleep(0)
 
 
@@ -55,12 +55,39 @@ async def test_what_waits_while_a_call_runs_goes_into_one_call(batcher: Batcher,
     account_id = await asyncio.to_thread(new_account)
     gate.opened.clear()
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(300)]
     await queued()
     gate.opened.set()
     await asyncio.gather(first, *others)
     assert gate.sizes == [1, batching.COMMANDS_PER_CALL_MAX, 300 - batching.COMMANDS_PER_CALL_MAX]
+
+
+async def test_what_waits_for_an_event_loop_goes_into_calls_that_leave_it_time(batcher: Batcher, gate: Gate) -> None:
+    account_id = await asyncio.to_thread(new_account)
+    first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
+    assert await asyncio.to_thread(gate.entered.wait, 10)
+    others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(100)]
+    await queued()
+    gate.opened.set()
+    await asyncio.gather(first, *others)
+    most = batching.COMMANDS_PER_CALL_IN_LOOP_MAX
+    assert gate.sizes == [1, *[most] * (100 // most), 100 % most]
+
+
+def test_what_waits_in_threads_while_a_call_runs_goes_into_one_call(
+    batcher: Batcher, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "COMMANDS_PER_CALL_MAX", 5)
+    account_id = new_account()
+    with ThreadPoolExecutor(9) as callers:
+        answers = [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE)))]
+        assert gate.entered.wait(10)
+        answers += [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE))) for _ in range(8)]
+        wait_for(lambda: len(batcher._waiting) == 8, "all of them in the queue")
+        gate.opened.set()
+        assert all(isinstance(answer.result(30), Accepted) for answer in answers)
+    assert gate.sizes == [1, 5, 3]
 
 
 async def test_of_withdrawals_that_together_are_too_much_exactly_the_affordable_ones_succeed(batcher: Batcher) -> None:
@@ -88,7 +115,7 @@ async def test_a_command_that_breaks_the_engine_fails_alone(batcher: Batcher, ga
     account_id = await asyncio.to_thread(new_account)
     gate.opened.clear()
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     actors = ["poison" if number in (3, 17) else "tester" for number in range(32)]
     tasks = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE), actor=actor))) for actor in actors]
     await queued()
@@ -111,6 +138,7 @@ async def test_a_store_that_is_away_is_everyones_answer_and_not_the_end(
     account_id = await asyncio.to_thread(new_account)
     with monkeypatch.context() as patch:
         patch.setattr(batching, "execute", fail)
+        patch.setattr(batching, "execute_in_loop", take_a_thread)
         outcomes = await asyncio.gather(*(batcher.submit(submission(Deposit(account_id, ONE))) for _ in range(3)))
         assert [outcome.error.code for outcome in outcomes if isinstance(outcome, Rejected)] == [
             "store_unavailable"
@@ -126,7 +154,7 @@ async def test_who_comes_when_the_queue_is_full_is_turned_away_at_once(
     account_id = await asyncio.to_thread(new_account)
     gate.opened.clear()
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     tasks = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(5)]
     await queued()
     with pytest.raises(Overloaded):
@@ -140,7 +168,7 @@ async def test_who_stops_waiting_before_his_turn_is_left_out(batcher: Batcher, g
     account_id = await asyncio.to_thread(new_account)
     gate.opened.clear()
     first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     gone = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
     stays = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
     await queued()
@@ -155,7 +183,7 @@ async def test_who_stops_waiting_before_his_turn_is_left_out(batcher: Batcher, g
 def test_an_answer_that_takes_too_long_says_how_to_learn_it(
     batcher: Batcher, gate: Gate, monkeypatch: pytest.MonkeyPatch, is_async: bool
 ) -> None:
-    monkeypatch.setattr(batching, "ANSWER_S_MAX", 0.05)
+    monkeypatch.setattr(batching, "ANSWER_S_MAX", 0.5)
     account_id = new_account()
     command = submission(Deposit(account_id, ONE))
     with pytest.raises(StoreUnavailable, match="Idempotency-Key"):
@@ -178,7 +206,7 @@ def test_closing_executes_what_waits_and_takes_nothing_more(batcher: Batcher, ga
     account_id = new_account()
     with ThreadPoolExecutor(3) as executor:
         answers = [executor.submit(batcher.submit_sync, submission(Deposit(account_id, ONE))) for _ in range(3)]
-        assert gate.entered.wait(10)
+        assert gate.entered.wait(30)
         gate.opened.set()
         assert all(isinstance(answer.result(30), Accepted) for answer in answers)
     batcher.close()

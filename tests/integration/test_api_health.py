@@ -70,7 +70,7 @@ def _forget_connections() -> None:
     all_of_them = Barrier(READERS)
 
     def close() -> None:
-        all_of_them.wait(10)
+        all_of_them.wait(60)
         connections.close_all()
 
     async def close_in_all() -> None:

@@ -134,9 +134,7 @@ def test_a_balance_is_final_when_nothing_can_be_recorded_before_it_any_more(book
         at = format_instant(datetime.now(UTC) - timedelta(seconds=ago_s))
         assert get(books.auditor, f"accounts/{ADA}/balance-at", timestamp=at).json()["final"] is False
     at = format_instant(recorded(2))
-    wait_for(
-        lambda: ok(get(books.auditor, f"accounts/{ADA}/balance-at", timestamp=at))["final"], "final", timeout_s=20.0
-    )
+    wait_for(lambda: ok(get(books.auditor, f"accounts/{ADA}/balance-at", timestamp=at))["final"], "final")
     long_ago = get(books.auditor, f"accounts/{ADA}/balance-at", timestamp="2001-01-01T00:00:00Z")
     assert problem(long_ago, 404, "account_not_found_at")["final"] is True
 

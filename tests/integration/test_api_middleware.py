@@ -44,6 +44,7 @@ def test_ours_are_in_djangos_order() -> None:
     assert names == [
         "SecurityMiddleware", "WhiteNoiseMiddleware", "CSPMiddleware", "SessionMiddleware", "CommonMiddleware",
         "CsrfViewMiddleware", "AuthenticationMiddleware", "MessageMiddleware", "XFrameOptionsMiddleware",
+        "MiddlewareMixin",
     ]  # fmt: skip
 
 

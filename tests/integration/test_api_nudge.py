@@ -41,7 +41,7 @@ class Listener:
         await self._client.close()
 
     async def hear(self) -> None:
-        await asyncio.wait_for(self.heard.wait(), 10)
+        await asyncio.wait_for(self.heard.wait(), 60)
         self.heard.clear()
 
 
@@ -69,7 +69,7 @@ def test_nudging_without_nats_costs_nothing(nats_url: str, monkeypatch: pytest.M
     started = time.monotonic()
     for _ in range(1_000):
         nudger.nudge()
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 10.0, "a hundredth of a second each: nobody waited for a connection"
     nudger.stop()
 
 

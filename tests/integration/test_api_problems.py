@@ -73,6 +73,7 @@ def test_a_defect_in_the_engine_is_its_callers_alone(operator: Client, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(batching, "execute", fail)
+        patch.setattr(batching, "execute_in_loop", fail)
         problem(post(operator, "deposit", {"account_id": account_id, "amount": "1"}), 500, "internal_error")
     ok(post(operator, "deposit", {"account_id": account_id, "amount": "1"}), 201)
 

@@ -130,7 +130,7 @@ def test_the_books_at_an_instant_are_what_was_recorded_until_then(books: Books) 
 
 def test_books_become_final_once_nothing_can_be_recorded_before_them(books: Books) -> None:
     at = format_instant(recorded(HEAD))
-    wait_for(lambda: bool(ok(get(books.auditor, "books", recorded_at=at))["final"]), "final", timeout_s=20.0)
+    wait_for(lambda: bool(ok(get(books.auditor, "books", recorded_at=at))["final"]), "final")
 
 
 def test_what_counted_and_what_was_known_are_two_questions(books: Books) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from ledger.domain.commands import Deposit, Withdraw
 from ledger.engine import batching
 from ledger.engine.batching import Batcher
-from ledger.engine.submission import Accepted, Submission
+from ledger.engine.submission import Accepted, Outcome, Submission
 from ledger.errors import Overloaded
 from tests.api_world import new_id
 from tests.gate import Gate
@@ -93,21 +94,42 @@ async def test_commands_that_have_company_wait_for_those_that_are_on_their_way(
 ) -> None:
     gate, account_id = Gate(monkeypatch), await asyncio.to_thread(new_account)
 
-    def until_all_are_there(seconds: float) -> None:
-        wait_for(lambda: len(batcher._waiting) == 6, "the ones on their way")
-
-    monkeypatch.setattr(batching, "time", SimpleNamespace(sleep=until_all_are_there))
+    async def until_all_are_there(seconds: float) -> None:
+        await eventually(lambda: len(batcher._waiting) == 6, "the ones on their way")
 
     async def send(count: int) -> list[asyncio.Task[object]]:
         return [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(count)]
 
     sent = await send(1)
-    assert await asyncio.to_thread(gate.entered.wait, 10)
+    assert await asyncio.to_thread(gate.entered.wait, 30)
     sent += await send(2)
     await eventually(lambda: len(batcher._waiting) == 2, "two of them waiting")
+    monkeypatch.setattr(batching, "_pause", until_all_are_there)
     gate.opened.set()
     sent += await send(4)
     assert all(isinstance(outcome, Accepted) for outcome in await asyncio.gather(*sent))
+    assert gate.sizes == [1, 6]
+
+
+def test_threads_that_have_company_wait_too(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, account_id = Gate(monkeypatch), new_account()
+
+    def until_all_are_there(seconds: float) -> None:
+        wait_for(lambda: len(batcher._waiting) == 6, "the ones on their way")
+
+    monkeypatch.setattr(batching, "time", SimpleNamespace(sleep=until_all_are_there))
+    with ThreadPoolExecutor(7) as callers:
+
+        def send(count: int) -> list[Future[Outcome]]:
+            return [callers.submit(batcher.submit_sync, submission(Deposit(account_id, ONE))) for _ in range(count)]
+
+        sent = send(1)
+        assert gate.entered.wait(10)
+        sent += send(2)
+        wait_for(lambda: len(batcher._waiting) == 2, "two of them waiting")
+        gate.opened.set()
+        sent += send(4)
+        assert all(isinstance(answer.result(30), Accepted) for answer in sent)
     assert gate.sizes == [1, 6]
 
 
@@ -126,7 +148,7 @@ def test_a_batcher_that_closes_under_load_takes_nothing_more_and_answers_what_it
     callers = [threading.Thread(target=submit, args=(submission(Deposit(account_id, ONE)),)) for _ in range(5)]
     for caller in callers:
         caller.start()
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(30)
     wait_for(lambda: sum(gate.sizes) + len(batcher._waiting) == 5, "all of them in the queue")
     closing = threading.Thread(target=batcher.close)
     closing.start()
@@ -150,7 +172,7 @@ def test_a_loop_that_is_gone_takes_nobody_elses_answer_with_it(
 
     async def ask_and_leave() -> None:
         asking = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-        assert await asyncio.to_thread(gate.entered.wait, 10)
+        assert await asyncio.to_thread(gate.entered.wait, 30)
         asking.cancel()  # too late to be left out: the writer has begun
 
     asyncio.run(ask_and_leave())

@@ -46,7 +46,7 @@ def test_a_command_whose_events_waited_too_long_for_another_writer_is_rolled_bac
         plan.add(submission(Deposit(account_id, Decimal(1)), idempotency_key=uuid4().hex))
     before = table_sizes()
     # Time enough to begin; what makes it late is the other writer.
-    deadline = snapshot.now + timedelta(seconds=1)
+    deadline = snapshot.now + timedelta(seconds=2)
     with dedicated_connection() as other, ThreadPoolExecutor(1) as thread:
         with other.transaction(force_rollback=True):
             other.execute(NEXT_VERSION, (account_id,))

@@ -139,7 +139,7 @@ def test_a_stream_that_stalls_loses_its_locks(monkeypatch: pytest.MonkeyPatch) -
     close_pool()
     # Until the pool is closed again, and no longer: a pool opened under it would keep the limit for every later test.
     with monkeypatch.context() as patch:
-        patch.setattr(store_connection, "IDLE_MS_MAX", 200)
+        patch.setattr(store_connection, "IDLE_MS_MAX", 1_000)
         with AppendStream(scalar("SELECT clock_timestamp()")) as stream:
             stream.send(Append(refusals=[refusal]))
             process = stream._connection._borrowed.info.backend_pid

@@ -180,7 +180,7 @@ def test_another_process_forgets_within_the_bound() -> None:
     assert opener.open(sealed) == "Annabella"
     erase("ann", "request 17", "admin")
     assert open_texts([sealed]) == {sealed: ERASED}, "this process at once"
-    wait_for(lambda: other.to_open([(ids,)])[(ids,)] is None, "the other one asks", timeout_s=keys.FRESH_S + 5)
+    wait_for(lambda: other.to_open([(ids,)])[(ids,)] is None, "the other one asks", timeout_s=keys.FRESH_S + 30)
 
 
 def journal_of(account_id: str) -> list[journal.Sequenced]:

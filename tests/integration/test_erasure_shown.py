@@ -47,7 +47,7 @@ from tests.read_world import (
 pytestmark = pytest.mark.usefixtures("clean_stores")
 # Lines that the read model has for ann's texts, and what it never holds: reasons are on no line.
 IN_READ_MODEL = tuple(word for word in ABOUT_ANN if word not in ("Anncourt", "Annlifted", "Annrefused", "Anncancelled"))
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture

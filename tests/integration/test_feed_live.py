@@ -27,7 +27,7 @@ from ledger.store import journal
 from tests.ledger_world import new_account, submission
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @asynccontextmanager

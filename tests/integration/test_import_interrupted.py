@@ -113,7 +113,7 @@ def test_an_import_that_is_ended_in_the_middle_is_continued_and_every_line_happe
         "--actor",
         actor,
         "--batch",
-        "20",
+        "2",  # so that it takes far longer than it takes to notice that it has begun
     ]
 
     def written() -> int:
@@ -122,7 +122,7 @@ def test_an_import_that_is_ended_in_the_middle_is_continued_and_every_line_happe
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         wait_for(lambda: written() > 200, "the first lines")
         started.send_signal(signal_number)
-        _, faults = started.communicate(timeout=30)
+        _, faults = started.communicate(timeout=60)
     done = written()
     assert 200 < done < count, "it was ended in the middle"
     if signal_number == signal.SIGTERM:

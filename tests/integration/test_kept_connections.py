@@ -13,7 +13,7 @@ from chronicle import kept_connections
 from chronicle.kept_connections import look_after
 
 pytestmark = pytest.mark.usefixtures("database")
-SILENCE_MS_MAX = 5_000
+SILENCE_MS_MAX = 60_000
 
 
 @pytest.fixture

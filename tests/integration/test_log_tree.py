@@ -165,5 +165,5 @@ async def test_a_running_relay_puts_every_event_under_a_head_before_it_ends(nats
         await asyncio.to_thread(submit, CreateAccount("last", "Last", "USD"))
         await until(lambda: rows("SELECT count(*) FROM journal") == [(301,)], "the last event in the journal")
         stop.set()
-        await asyncio.wait_for(relay, 10)
+        await asyncio.wait_for(relay, 60)
     assert await asyncio.to_thread(rows, "SELECT max(tree_size) FROM tree_heads") == [(301,)]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import ProtectedError
 from django.test import Client
@@ -13,7 +14,7 @@ from django.test import Client
 from auditor import access_log
 from auditor.models import AccessLogEntry
 from chronicle.roles import Role
-from ledger.models import Event, JournalEntry
+from ledger.models import Event, JournalEntry, Refusal
 from projections.models import Account, Transaction, Transfer
 from tests.api_world import client_with, get, new_user
 from tests.portal_world import BAKERY, MILL, accesses, page, signed_in, town
@@ -50,7 +51,78 @@ def test_rows_about_one_event_or_transfer_are_looks_at_it(auditor: Client) -> No
     auditor.get(page(Event, "change", line.event_id))
     auditor.get(page(JournalEntry, "change", line.position))
     auditor.get(page(Transfer, "change", transfer.pk))
-    assert looks() == [*[("event", str(line.event_id))] * 3, ("transfer", transfer.pk)]
+    auditor.get(page(Refusal, "change", Refusal.objects.get().pk))  # it says what the account had
+    assert looks() == [*[("event", str(line.event_id))] * 3, ("transfer", transfer.pk), ("account", MILL)]
+
+
+def test_a_search_is_a_look_at_what_it_finds_whatever_that_is(auditor: Client) -> None:
+    line, transfer = Transaction.objects.first(), Transfer.objects.first()
+    assert line is not None
+    assert transfer is not None
+    event = ("event", str(line.event_id))
+    for model, term in (
+        (Event, line.event_id), (Transaction, line.event_id), (Transaction, line.position),
+        (JournalEntry, line.position), (Transfer, transfer.pk), (Event, "nobody"), (Transaction, 999_999),
+    ):  # fmt: skip
+        auditor.get(page(model, "changelist"), {"q": str(term)})
+    auditor.get(page(Event, "changelist"), {"event_id__exact": str(line.event_id)})
+    assert looks() == [*[event] * 4, ("transfer", transfer.pk), event]
+
+
+def test_accounts_that_are_searched_for_are_looked_at_unless_they_are_more_than_a_page(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = page(Account, "changelist")
+    auditor.get(accounts, {"account_id__exact": MILL})
+    auditor.get(accounts, {"q": "baker"})
+    auditor.get(accounts, {"q": "town."})
+    assert looks() == [("account", id_) for id_ in (MILL, BAKERY, BAKERY, MILL)]
+    monkeypatch.setattr(admin.site.get_model_admin(Account), "list_per_page", 1)
+    auditor.get(accounts, {"q": "town."})
+    assert len(looks()) == 4
+
+
+def test_whoever_begins_in_the_middle_of_a_list_looks_all_the_same(auditor: Client) -> None:
+    lines = page(Transaction, "changelist")
+    for _ in range(2):
+        auditor.get(lines, {"account_id": MILL, "after": "999"})
+    assert looks() == [("account", MILL)]
+    auditor.get(lines, {"account_id": MILL})
+    auditor.get(lines, {"account_id": MILL, "after": "3"})
+    assert looks() == [("account", MILL)] * 2
+
+
+def test_a_list_that_is_taken_away_is_on_record_with_how_it_was_narrowed(auditor: Client) -> None:
+    for narrowed in ("list=projections.account&currency=USD", f"list=statement&account_id={MILL}", "list=live"):
+        export = auditor.post(f"/admin/exports/new/?{narrowed}", {"format": "csv"})["Location"]
+        auditor.get(f"{export}file/").close()
+    assert looks() == [("list", "projections.account"), ("account", MILL), ("list", "live")]
+    assert accesses()[0][2].endswith("/file/?currency=USD")
+    shown = auditor.get(page(AccessLogEntry, "changelist")).content.decode()
+    assert f'href="{page(Account, "changelist")}?"' in shown
+
+
+def test_an_account_that_is_a_transfer_in_steps_is_recorded_as_the_transfer() -> None:
+    access_log.record(new_user(Role.AUDITOR), access_log.ACCOUNT, "transfer:t-1", "/here")
+    assert looks() == [("transfer", "t-1")]
+
+
+def test_the_looks_of_one_person_are_found_by_name_and_from_each_of_them(auditor: Client) -> None:
+    curious, other = new_user(Role.AUDITOR), new_user(Role.AUDITOR)
+    for user in (curious, other, curious):
+        access_log.record(user, access_log.ACCOUNT, MILL, "/here")
+    access_log.record(other, access_log.ACCOUNT, curious.username, "/an account that is called as a person")
+    log = page(AccessLogEntry, "changelist")
+
+    def found(**asked: str) -> list[str]:
+        return [entry.path for entry in auditor.get(log, asked).context["cl"].result_list]
+
+    assert found(q=MILL) == ["/here"] * 3
+    assert found(q=other.username) == ["/an account that is called as a person", "/here"]
+    assert found(q=curious.username) == ["/an account that is called as a person"]
+    assert found(user=str(curious.pk)) == ["/here"] * 2
+    assert f"?user={curious.pk}" in auditor.get(log, {"q": MILL}).content.decode()
+    assert auditor.get(log, {"user": "nobody"}).status_code == 400
 
 
 def test_a_look_at_what_is_not_there_or_not_allowed_is_none(auditor: Client) -> None:

@@ -6,13 +6,17 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import OperationalError, connections
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from auditor.exports import books as exported_books
+from auditor.exports import source
 from auditor.past import books
 from auditor.past.instants import MICROSECOND
 from auditor.past.life import positions_of
@@ -23,11 +27,13 @@ from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
 from ledger.models import Event
 from projections.models import Transaction
+from tests.integration.test_portal_exports import csv_rows, exported
 from tests.past_world import applied, text
 from tests.portal_world import BAKERY, MILL, signed_in, town
 from tests.read_world import submit
 
 ADDRESS = "/admin/books/"
+LATER = "2100-01-01"
 MANY = 60  # accounts: more than a page
 
 
@@ -159,6 +165,59 @@ def test_what_cannot_be_asked_is_said(auditor: Client, parameters: dict[str, str
     assert 'id="books-errors"' in answer.content.decode()
     assert "sides" not in answer.context
     assert parameters["at"] in answer.content.decode()
+
+
+@pytest.mark.parametrize("per_reading", [7, 50_000])
+def test_the_balances_are_exported_as_all_pages_show_them(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch, per_reading: int
+) -> None:
+    monkeypatch.setattr(exported_books, "ACCOUNTS_PER_READING", per_reading)
+    monkeypatch.setattr(source, "ROWS_PER_PIECE", 5)
+    before = event("Bread").recorded_at - MICROSECOND
+    for asked in ({"at": format_instant(before)}, {"by": "position", "at": "9"}, {"by": "effective_at", "at": LATER}):
+        rows = csv_rows(exported(auditor, "books", query=urlencode(asked)))
+        shown = {name: amount.replace(",", "") for name, amount in balances(auditor, **asked).items()}
+        assert {row["account_id"]: row["balance"] for row in rows} == shown
+        assert len(rows) == len(shown)
+        found = auditor.get(ADDRESS, asked).context["sides"][0].books
+        assert {row["at_position"] for row in rows} == {str(found.at_position)}
+        assert {row["is_final"] for row in rows} == {str(found.is_final).lower()}
+
+
+def test_what_differs_is_exported_with_both_balances(auditor: Client) -> None:
+    bread = event("Bread").recorded_at
+    asked = {"at": format_instant(bread - MICROSECOND), "against": format_instant(bread)}
+    rows = csv_rows(exported(auditor, "books", query=urlencode(asked)))
+    assert [(row["account_id"], row["change"], row["change_minor"]) for row in rows] == [
+        (BAKERY, "0.50", "50"), (MILL, "-0.50", "-50"),
+    ]  # fmt: skip
+    assert all(Decimal(row["before"]) + Decimal(row["change"]) == Decimal(row["after"]) for row in rows)
+    page = auditor.get(ADDRESS, asked).content.decode()
+    assert f"/admin/exports/new/?list=books&amp;{urlencode(asked).replace('&', '&amp;')}" in page
+
+
+def test_what_is_ordered_while_the_rest_is_read_is_in_no_balance(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exported_books, "ACCOUNTS_PER_READING", 2)
+    monkeypatch.setattr(source, "ROWS_PER_PIECE", 2)
+    pieces = exported_books.open_source(QueryDict(urlencode({"at": LATER}))).pieces()
+    rows = next(pieces)
+    submit(Deposit("cottage-00", Decimal(5)), Deposit(f"cottage-{MANY - 1}", Decimal(5)))
+    applied()
+    rows += [row for piece in pieces for row in piece]
+    held = {row[0]: row[3] for row in rows}
+    assert (held["cottage-00"], held[f"cottage-{MANY - 1}"]) == ("1.00", f"{MANY}.00")
+    assert len({row[4] for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["", "by=position&at=x", "at=never", "by=nothing&at=2100-01-01", "at=2100-01-01&against=x"]
+)
+def test_books_that_the_page_does_not_show_are_not_exported(auditor: Client, query: str) -> None:
+    answer = auditor.get(f"/admin/exports/new/?list=books&{query}")
+    assert answer.status_code == 400
+    assert "Not exported" in answer.content.decode()
 
 
 def test_the_picks_are_instants_that_the_page_takes(auditor: Client) -> None:

@@ -38,7 +38,7 @@ GOOD = {
 }  # fmt: skip
 # What ends a session, or is a form of Django's own, or begins work in a process whatever is sent along.
 LEFT_OUT = re.compile(r"/(logout|password_change|auth|knox|integrity/verify|operations/rebuild|login|jsi18n)\b")
-SENTENCE = re.compile(r'<h1>|class="ledger-alarm"|ledger-nothing-found|An instant is such as|data-tone="warning"')
+SENTENCE = re.compile(r'<h1>|class="ledger-alarm"|ledger-nothing-found|Write an instant as|data-tone="warning"')
 
 
 class Form(NamedTuple):

@@ -16,7 +16,11 @@ from django.contrib import admin
 from django.db import connections
 from django.db.models import Model, QuerySet
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from auditor import access_log
+from auditor.models import AccessLogEntry, Finding
 from auditor.past.statement import read_statement
 from chronicle.roles import Role
 from ledger.domain.commands import CreateAccount, Deposit
@@ -26,10 +30,14 @@ from tests.api_world import new_user
 from tests.portal_world import page, signed_in
 from tests.read_world import order_everything, projector, submit, wait_until_applied
 
+OPENED_AT = timezone.now()
 QUIET, BUSY = "quiet", "1000"  # the second is a position too
 OLD_DEPOSITS, NEW_DEPOSITS = 1_500, 3_000
 # The account's own, which a planner may sort where they are so few; never the other's, which stand before them.
 READ_MAX = OLD_DEPOSITS + 1
+ROWS_OF_A_PAGE = (
+    230  # so that there are some seams, and a last page that is not full; a page takes longer than its rows
+)
 NARROWED: list[tuple[type[Model], dict[str, str]]] = [
     (JournalEntry, {"aggregate_id": QUIET}),
     (JournalEntry, {"aggregate_id__exact": QUIET}),
@@ -80,12 +88,12 @@ def rows_read(queryset: QuerySet[Any]) -> int:
     if connections[queryset.db].vendor != "postgresql" or connections[queryset.db].display_name != "PostgreSQL":
         pytest.skip("plans are told in PostgreSQL's words")
     (plan,) = json.loads(queryset.explain(format="json", analyze=True))
+    return most_rows(plan["Plan"])
 
-    def read(node: dict[str, Any]) -> int:
-        own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-        return max([int(own * node["Actual Loops"]), *(read(child) for child in node.get("Plans", []))])
 
-    return read(plan["Plan"])
+def most_rows(node: dict[str, Any]) -> int:
+    own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return max([int(own * node["Actual Loops"]), *(most_rows(child) for child in node.get("Plans", []))])
 
 
 @pytest.mark.parametrize(("model", "query"), NARROWED)
@@ -130,8 +138,11 @@ def test_a_page_deep_within_one_account_reads_no_more_than_it_shows(model: type[
     (JournalEntry, {"aggregate_id": QUIET, "event_type": "MoneyDeposited"}),
     (Transaction, {"account_id": QUIET}), (Transaction, {"q": QUIET}), (Posting, {"account_id": QUIET}),
 ])  # fmt: skip
-def test_its_pages_hold_every_row_once_the_newest_first(model: type[Model], query: dict[str, str]) -> None:
+def test_its_pages_hold_every_row_once_the_newest_first(
+    model: type[Model], query: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser = signed_in(Role.AUDITOR)
+    monkeypatch.setattr(admin.site.get_model_admin(model), "list_per_page", ROWS_OF_A_PAGE)
     order = admin.site.get_model_admin(model).keyset[0].lstrip("-")
     address, found = page(model, "changelist"), []
     changelist = browser.get(address, query).context["cl"]
@@ -158,6 +169,37 @@ def test_the_statement_of_a_quiet_account_is_read_by_its_index() -> None:
     line = read_statement(QUIET, "JPY", {}).lines[0]
     assert line.account_id == QUIET
     assert line.version == OLD_DEPOSITS + 1
+
+
+def test_looks_and_findings_about_one_thing_are_read_by_its_id_however_many_came_after() -> None:
+    user = new_user(Role.AUDITOR)
+    for id_, times in (("seldom", 3), ("often", NEW_DEPOSITS)):
+        access_log.record_each(user, access_log.ACCOUNT, [id_] * times, "/here")
+        about = {"kind": access_log.ACCOUNT, "subject_id": id_, "note": "Odd", "opened_by": user}
+        Finding.objects.bulk_create(Finding(**about, opened_at=OPENED_AT, changed_at=OPENED_AT) for _ in range(times))
+    for model in (AccessLogEntry, Finding):
+        with connections[model.objects.db].cursor() as cursor:
+            cursor.execute(f"ANALYZE {model._meta.db_table}")
+        for query in ({"q": "seldom"}, {"subject_id": "seldom"}, {"subject_id": "seldom", "kind": access_log.ACCOUNT}):
+            # Without whom they are of: the users of all tests are in one small table.
+            assert rows_read(rows_of(model, query).select_related(None)) < 10, (model, query)
+
+
+def test_whether_a_look_is_going_on_is_asked_of_ones_own_looks_and_of_no_more_than_a_few() -> None:
+    user, other = new_user(Role.AUDITOR), new_user(Role.AUDITOR)
+    access_log.record_each(user, access_log.ACCOUNT, ["another"] * NEW_DEPOSITS, "/here")
+    access_log.record(user, access_log.ACCOUNT, "looked at", "/here")
+    access_log.record_each(other, access_log.ACCOUNT, ["looked at"] * NEW_DEPOSITS, "/here")
+    with connections["default"].cursor() as cursor:
+        cursor.execute("ANALYZE access_log")
+    with CaptureQueriesContext(connections["default"]) as asked:
+        access_log.record_once(user, access_log.ACCOUNT, "looked at", "/here/again")
+    (statement,) = [query["sql"] for query in asked.captured_queries if "SELECT" in query["sql"]]
+    assert "INSERT" not in str(asked.captured_queries)
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        (((plan,),),) = cursor.fetchall()
+    assert most_rows(plan["Plan"]) <= access_log.NEWEST_LOOKS
 
 
 def test_nobody_named_so_is_an_empty_list() -> None:

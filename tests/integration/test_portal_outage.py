@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 
 from auditor import status, views
 from auditor.dashboard import alarms
@@ -36,6 +36,37 @@ def test_without_the_read_model_the_journals_numbers_are_there(monkeypatch: pyte
     assert read.unavailable == ["read_model"]
     assert read.head_position is not None
     assert (read.projections, read.totals, read.is_balanced) == ([], [], None)
+
+
+@pytest.mark.parametrize(
+    ("alias", "address"),
+    [
+        ("default", "/admin/exports/"),
+        ("read_model", "/admin/projections/account/"),
+        ("event_store", "/admin/ledger/journalentry/"),
+    ],
+)
+def test_a_page_says_that_a_database_is_away_and_not_that_the_server_failed(
+    monkeypatch: pytest.MonkeyPatch, alias: str, address: str
+) -> None:
+    browser = signed_in(Role.AUDITOR)
+    assert browser.get(address).status_code == 200
+    connections[alias].close()
+    for name, value in (("HOST", "127.0.0.1"), ("PORT", "1")):
+        monkeypatch.setitem(connections[alias].settings_dict, name, value)
+    answer = browser.get(address)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert "A database does not answer" in answer.content.decode()
+
+
+def test_without_the_read_model_the_dashboard_does_not_say_that_nothing_was_ever_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(status, "_read_projections", away(OperationalError("away")))
+    shown = signed_in(Role.AUDITOR).get("/admin/").content.decode()
+    assert shown.count("Not known: the read model does not answer.") == 2
+    assert "No account has been opened yet" not in shown
+    assert "No projection has run yet" not in shown
 
 
 def test_the_dashboard_and_the_live_page_open_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

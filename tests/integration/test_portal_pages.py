@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,8 +18,8 @@ from auditor.dashboard import alarms
 from auditor.status import read_status
 from chronicle.roles import Role
 from ledger.domain.commands import Deposit
-from ledger.models import Event, JournalEntry, Refusal
-from projections.models import Account, Transaction
+from ledger.models import Event, IdempotencyKey, JournalEntry, Refusal
+from projections.models import Account, Posting, Transaction
 from tests.portal_world import BAKERY, MILL, page, signed_in, town
 from tests.read_world import change_read_model, order_everything, projector, submit, wait_until_applied
 
@@ -97,6 +98,21 @@ def test_instants_have_their_microseconds_and_are_utc(auditor: Client) -> None:
     assert f"{entry.sequenced_at:%Y-%m-%d %H:%M:%S} .{entry.sequenced_at:%f}" in text(
         auditor, page(JournalEntry, "change", 1)
     )
+
+
+def test_every_rows_page_is_titled_as_a_person_would_call_it(auditor: Client) -> None:
+    posting = Posting.objects.filter(account_id=BAKERY).order_by("posting_id").first()
+    key = IdempotencyKey.objects.order_by("key").first()
+    assert posting is not None
+    assert key is not None
+    assert auditor.get(page(Posting, "change", posting.pk)).context["title"] == "town.bakery 1234.50 USD"
+    assert auditor.get(page(IdempotencyKey, "change", key.pk)).context["title"] == "tester/key-0"
+
+
+def test_times_that_django_writes_are_in_utc_and_say_so() -> None:
+    administrator = signed_in(Role.ADMINISTRATOR)
+    joined = text(administrator, page(User, "change", User.objects.latest("pk").pk))
+    assert re.search(r"Date joined [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC", joined)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +210,10 @@ def test_the_live_page_begins_a_hundred_events_back_under_its_filter(auditor: Cl
     wanted = auditor.get("/admin/live/", {"event_type": "MoneyDeposited", "aggregate_id": MILL}).context
     assert (wanted["given"]["event_type"], wanted["given"]["aggregate_id"]) == ("MoneyDeposited", MILL)
     assert wanted["after"] is not None
+    narrowed = auditor.get("/admin/live/", {"aggregate_id": MILL, "text": "Flour"}).content.decode()
+    assert (
+        f'href="{page(JournalEntry, "changelist")}?aggregate_id={MILL}">journal</a>, which is not narrowed' in narrowed
+    )
     refused = auditor.get("/admin/live/", {"event_type": "<script>"})
     assert refused.context["after"] is None
     assert "event_type is one of" in refused.content.decode()

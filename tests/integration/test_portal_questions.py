@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -21,7 +22,7 @@ from chronicle.roles import Role
 from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Withdraw
 from ledger.engine.execute import execute
 from ledger.engine.submission import Submission
-from ledger.models import Event, Refusal
+from ledger.models import Event, JournalEntry, Refusal
 from projections.models import Transaction, Transfer
 from tests.api_world import new_user
 from tests.integration.test_portal_exports import whole
@@ -215,7 +216,7 @@ def test_all_movements_of_an_owner_in_a_period(auditor: Client) -> None:
     assert [row["description"] for row in exported(auditor, narrowed)] == ["Grinding"]
     assert len(exported(auditor, address)) == own.count()
     assert auditor.get(f"{address}&since={until}&until={since}").context["lines"] == []
-    assert "An instant is such as" in text(auditor, f"{address}&since=soon")
+    assert "Write an instant as" in text(auditor, f"{address}&since=soon")
     assert "There is no account nobody" in text(auditor, "/admin/owner/", status=404, account_id="nobody")
 
 
@@ -226,6 +227,18 @@ def test_who_else_looked_at_an_account_is_one_click_away(auditor: Client) -> Non
     who = {entry.user_id for entry in auditor.get(shown).context["cl"].result_list}
     assert {int(other.session["_auth_user_id"]), int(auditor.session["_auth_user_id"])} <= who
     assert "Who looked" not in links(other, account_page(MILL))
+
+
+def test_a_row_that_is_not_there_is_a_404_and_nobody_is_asked_whether_it_was_deleted(auditor: Client) -> None:
+    for model, key in ((Event, "<b>nobody"), (Event, str(UUID(int=0))), (JournalEntry, "999999"), (Transaction, "x")):
+        for name in ("change", "history"):
+            answer = auditor.get(page(model, name, key))
+            shown = answer.content.decode()
+            assert answer.status_code == 404, (model, key, name)
+            assert f"There is no {model._meta.verbose_name}" in shown
+            assert "deleted" not in shown
+            assert "<b>nobody" not in shown
+            assert f'href="{page(model, "changelist")}">See those there are' in shown
 
 
 def test_an_address_that_leads_nowhere_says_so_and_leads_on(auditor: Client) -> None:

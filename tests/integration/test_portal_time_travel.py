@@ -11,7 +11,7 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from auditor.past.instants import EPOCH, MICROSECOND
+from auditor.past.instants import EPOCH, MICROSECOND, in_words, parse
 from chronicle.roles import Role
 from ledger import selectors
 from ledger.domain.instants import format_instant
@@ -53,7 +53,8 @@ def test_at_every_instant_the_page_has_the_balance_of_the_store(auditor: Client)
         found = selectors.balance_at(LIGHTHOUSE, at)
         shown = text(auditor, ADDRESS, at=format_instant(at), part="step")
         assert f"Balance {float(format_minor(found.account.balance_minor, 'USD')):,.2f} USD" in shown
-        assert f"Version {found.version} of {len(events())} at {format_instant(at)}" in shown
+        assert f"Version {found.version} of {len(events())} at {in_words(at)}" in shown
+        assert parse(in_words(at)) == at, "what the page says can be typed again"
 
 
 def test_a_microsecond_before_an_event_is_the_event_before(auditor: Client) -> None:
@@ -79,7 +80,7 @@ def test_before_the_first_event_there_was_no_account(auditor: Client) -> None:
     context = auditor.get(ADDRESS, {"at": "1999-01-01"}).context
     assert (context["version"], context["summary"]) == (0, None)
     shown = text(auditor, ADDRESS, at="1999-01-01")
-    assert "The account did not exist at 1999-01-01T00:00:00.000000Z" in shown
+    assert "The account did not exist at 1999-01-01 00:00:00.000000 UTC" in shown
     assert [event and event["version"] for _, _, event in context["events"]] == [None, None, 1]
     assert auditor.get(ADDRESS, {"version": 0}).context["version"] == 0
 
@@ -95,9 +96,9 @@ def test_without_an_instant_and_beyond_the_last_event_it_is_the_last(auditor: Cl
 
 def test_an_instant_that_is_none_is_said_in_the_page_and_in_its_part(auditor: Client) -> None:
     answer = auditor.get(ADDRESS, {"at": "half past"})
-    assert "An instant is such as" in answer.content.decode()
+    assert "Write an instant as" in answer.content.decode()
     assert 'value="half past"' in answer.content.decode()
-    assert "An instant is such as" in text(auditor, ADDRESS, status=400, at="half past", part="step")
+    assert "Write an instant as" in text(auditor, ADDRESS, status=400, at="half past", part="step")
 
 
 def test_a_step_costs_the_same_on_a_long_life_as_on_a_short_one(auditor: Client) -> None:

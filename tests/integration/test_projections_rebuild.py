@@ -29,6 +29,7 @@ from tests.read_world import (
     submit,
     wait_until_applied,
 )
+from tests.servers import KILLED_AT, REPOSITORY
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores", "no_shadows")
@@ -161,11 +162,10 @@ def test_what_differs_is_shown_before_it_is_decided_to_switch() -> None:
 
 
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
-    a_built_read_model(commands=6_000)
-    with process("rebuild_projection", "transactions", "--no-switch") as running:
-        wait_for(lambda: built("transactions") > 0, "something is built")
-        running.kill()
-        running.wait()
+    a_built_read_model(commands=3_000)
+    point, command = "after:projections.rebuild.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
+    killed = subprocess.run([*KILLED_AT, point, *command], cwd=REPOSITORY)
+    assert killed.returncode == -signal.SIGKILL
     interrupted_at = built("transactions")
     assert interrupted_at > 0
     seen: list[int] = []

@@ -26,7 +26,7 @@ from tests.engines import postgresql_only
 from tests.ledger_world import deposit, new_account, rows, scalar, submission
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

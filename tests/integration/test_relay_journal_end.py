@@ -14,7 +14,7 @@ from ledger.store.connection import dedicated_connection
 from tests.ledger_world import deposit, new_account
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 async def test_what_the_journal_has_is_published_and_what_it_lacks_is_not_asked_for_without_end() -> None:

@@ -25,7 +25,7 @@ from tests.servers import Servers
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 BATCH, IN_FLIGHT = 10, 40
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture

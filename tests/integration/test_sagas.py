@@ -16,6 +16,7 @@ from tests.integration.test_verify_ledger import faults
 from tests.ledger_world import rows, table_sizes
 from tests.proof_world import sign
 from tests.read_world import (
+    STOP_S_MAX,
     WRONG_BOOKS,
     order_everything,
     process,
@@ -170,7 +171,7 @@ def test_the_process_manager_ends_transfers_as_they_come(operator: Client) -> No
             "five transfers completed",
         )
         manager.terminate()
-        assert manager.wait(15) == 0
+        assert manager.wait(STOP_S_MAX) == 0
     assert {seen(operator, transfer_id)["status"] for transfer_id in transfer_ids} == {"completed"}
 
 

@@ -28,6 +28,19 @@ def folder() -> Iterator[Folder]:
     folder.remove()
 
 
+def running(launched: Launched, name: str) -> psutil.Process:
+    """Return a program's process; what depended on one that died may be between two starts itself."""
+    seen: list[psutil.Process] = []
+
+    def is_running() -> bool:
+        if found := launched.folder.running().get(name):
+            seen.append(found)
+        return bool(seen)
+
+    wait_for(is_running, f"a running {name}; see {launched.log}")
+    return seen[0]
+
+
 def wait_for_a_new(launched: Launched, name: str, old_pid: int) -> None:
     def is_replaced() -> bool:
         process = launched.folder.running().get(name)
@@ -47,9 +60,7 @@ def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Fo
         launched.wait_until_ready()
         assert set(folder.running()) == SERVICES
         for name in ("relay", "projector", "sagas", "holds", "nats", "postgres", "web"):
-            # What depended on the one before may be between two starts itself.
-            wait_for(lambda name=name: name in folder.running(), f"a running {name}; see {launched.log}")  # type: ignore[misc]
-            victim = folder.running()[name]
+            victim = running(launched, name)
             victim.kill()
             wait_for_a_new(launched, name, victim.pid)
             assert f"{name} died with SIGKILL" in launched.text()

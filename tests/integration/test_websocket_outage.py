@@ -22,7 +22,7 @@ from chronicle.roles import Role
 from tests.api_world import new_token, new_user
 
 Headers = list[tuple[bytes, bytes]]
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -59,6 +59,14 @@ async def test_who_cannot_be_known_is_told_to_come_again(
     line = WebsocketCommunicator(EventsConsumer.as_asgi(), "/ws/events", token_header)
     assert await line.connect(DEADLINE_S) == (True, None)
     assert await refusal(line) == (4503, "database_unavailable")
+    await line.disconnect()
+
+
+async def test_a_query_string_of_any_bytes_is_answered_and_the_look_recorded(token_header: Headers) -> None:
+    line = WebsocketCommunicator(EventsConsumer.as_asgi(), "/ws/events", token_header)
+    line.scope["query_string"] = b"aggregate_id=somebody&text=\xff"
+    assert await line.connect(DEADLINE_S) == (True, None)
+    assert orjson.loads(await line.receive_from(DEADLINE_S))["kind"] == "status"
     await line.disconnect()
 
 

@@ -41,6 +41,8 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.usefixtures("clean_stores")
 MICROSECOND = timedelta(microseconds=1)
 AHEAD = timedelta(days=1)
+AT_LEAST, AT_MOST = timedelta(seconds=6), timedelta(seconds=60)
+KINDS = {"books", "difference", "account"}
 
 
 def a_history() -> None:
@@ -154,8 +156,9 @@ def test_a_final_answer_never_changes_while_writers_run(monkeypatch: pytest.Monk
         for writer in writers:
             writer.start()
         try:
-            deadline = datetime.now(UTC) + timedelta(seconds=6)
-            while datetime.now(UTC) < deadline:
+            began = datetime.now(UTC)
+            # For a while, and on a crowded machine until there is something to judge by.
+            while (ran := datetime.now(UTC) - began) < AT_LEAST or (ran < AT_MOST and set(final_twice) != KINDS):
                 for question in [*answers, *questions(ids)]:
                     said, is_final = question.answer()
                     if question in answers:
@@ -172,7 +175,7 @@ def test_a_final_answer_never_changes_while_writers_run(monkeypatch: pytest.Monk
         for question, said in answers.items():
             assert question.answer() == (said, True)
     assert len(answers) > 6, "answers became final while writers ran"
-    assert set(final_twice) == {"books", "difference", "account"}, "and were asked for again"
+    assert set(final_twice) == KINDS, "and were asked for again"
 
 
 @dataclass(frozen=True)

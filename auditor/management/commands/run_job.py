@@ -9,19 +9,19 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from auditor.jobs.progress import Progress
 from auditor.jobs.start import end
 from auditor.jobs.work import WORK
 from auditor.models import Job
-from chronicle.processes import CHECK_FAILED, USAGE, spare_the_collector
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, spare_the_collector, stoppable
 from ledger.errors import LedgerError
 from projections.intake import ChainBroken
 from projections.rebuild import RebuildError
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Does the work of one job that was started in the portal, and records its progress and its end."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +35,8 @@ class Command(BaseCommand):
         spare_the_collector()
         progress = Progress(job)
         try:
-            with progress.written(with_parent=options["with_parent"]):
+            # Its own handlers: what comes from the background of a shell has SIGINT ignored.
+            with stoppable(), progress.written(with_parent=options["with_parent"]):
                 WORK[job.kind](job, progress)
         except KeyboardInterrupt:
             end(job.pk, Job.State.STOPPED, error="it was stopped, or the web process that started it ended")

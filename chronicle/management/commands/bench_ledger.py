@@ -10,16 +10,15 @@ import subprocess
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from chronicle.bench.groups import GROUPS, measure
 from chronicle.bench.scratch import REPOSITORY, scratch_stack
-from chronicle.processes import spare_the_collector
+from chronicle.processes import LeanCommand, spare_the_collector
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Measures engine, relay and projector on servers of its own."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="measure these groups")

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed
 
+from chronicle.processes import LeanCommand
 from chronicle.roles import Role, create_groups
 from chronicle.stack.files import write_private
 
@@ -30,7 +31,7 @@ PASSWORD_LENGTH = 20
 PASSWORD_CHARACTERS = "".join(sorted(set(string.ascii_lowercase + string.digits) - set("il1o0")))
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Creates the users auditor, operator and admin and writes their passwords and tokens to a file."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from auditor import forgetting as portal
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand
 from chronicle.roles import Role, has_role
 from ledger.bus.nudge import nudge
 from ledger.domain.errors import AccountNotFound
@@ -28,7 +28,7 @@ from ledger.errors import LedgerError
 from ledger.evidence import certificate
 from ledger.evidence.verify_evidence import UNREADABLE, Broken, check_certificate
 from ledger.store import history, log_key, succession, tree_heads
-from ledger.store.connection import ALIAS, dedicated_connection
+from ledger.store.connection import dedicated_connection
 from ledger.store.signed_note import InvalidNote, Verifier, open_note
 from ledger.store.tree_heads import StoredHead
 from ledger.subjects.keys import FRESH_S, keys_of
@@ -38,7 +38,7 @@ from projections.rebuild import RebuildError
 POLL_S = 0.1
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Destroys the keys of everything written about a person, and writes a signed certificate of it."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             self._check(options["check"], options["key"])
             return
         # What it records could be changed again if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         deadline = time.monotonic() + options["wait"]
         subject_id, account_ids = self._whom(options)
         self._confirm(subject_id, account_ids, options)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from chronicle.hold_expiry import expire_holds
-from chronicle.processes import run_until_stopped
+from chronicle.processes import LeanCommand, run_until_stopped
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Releases holds whose deadline has passed."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What it decides on could have been changed if the locks on history were off: see ledger.checks.
-        self.check(databases=["event_store"])
+        self.require_locks()
         run_until_stopped(expire_holds)

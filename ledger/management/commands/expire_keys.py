@@ -10,20 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from chronicle.processes import MISSING, USAGE, run_until_stopped
+from chronicle.processes import MISSING, USAGE, LeanCommand, run_until_stopped
 from ledger.errors import StoreConflict, StoreUnavailable
 from ledger.key_expiry import daily
 from ledger.store import keys
-from ledger.store.connection import ALIAS
 
 DAYS_MIN = 1  # the database refuses to remove younger ones
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Removes idempotency keys older than IDEMPOTENCY_KEY_DAYS, as the event store's owner."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         if days < DAYS_MIN:
             raise CommandError(f"IDEMPOTENCY_KEY_DAYS is {days}, and {DAYS_MIN} at least", returncode=USAGE)
         # As the owner it deletes: not while somebody has the locks on history open. See ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         if options["daily"]:
             run_until_stopped(lambda stop: daily(stop, days))
             return

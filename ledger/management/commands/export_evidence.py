@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand
 from ledger.domain.instants import parse_instant
 from ledger.evidence.bundle import NothingToProve, NotProven, write_bundle
 from ledger.evidence.selection import Selection, TooMuchEvidence
@@ -21,7 +21,7 @@ from ledger.store.connection import dedicated_connection
 from ledger.store.tree import TreeIncomplete
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Writes events with their proofs, a signed head, the key and an offline verifier into one zip."
 
     def add_arguments(self, parser: CommandParser) -> None:

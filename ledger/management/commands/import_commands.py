@@ -19,18 +19,17 @@ from typing import Any, BinaryIO
 import orjson
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand
 from ledger.api.fields import plain_text
 from ledger.domain.errors import Malformed
 from ledger.engine.execute import COMMANDS_MAX
 from ledger.errors import Busy, StoreUnavailable
 from ledger.importing.lines import READERS, UnusableHeader
 from ledger.importing.run import Answered, Options, Tally, import_lines
-from ledger.store.connection import ALIAS
 
 BATCH_DEFAULT = 1_000  # some 100 ms of work, and what an interruption costs to do again
 ACTOR_MAX = 150  # as a user's name
@@ -40,7 +39,7 @@ FAULTS_SHOWN_MAX = 20
 _RUN = re.compile(r"[A-Za-z0-9._-]{0,64}", re.ASCII)
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Carries out the commands of a CSV or JSON Lines file; run again, it goes on where it ended."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -65,7 +64,7 @@ class Command(BaseCommand):
         chosen = _options(options)
         reader = READERS[_format(options)]
         # What it decides on could have been changed if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())

@@ -6,15 +6,14 @@ import asyncio
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from chronicle.processes import MISSING, run_until_stopped
+from chronicle.processes import MISSING, LeanCommand, run_until_stopped
 from ledger.bus import relay
 from ledger.bus.publisher import ForeignStream
-from ledger.store.connection import ALIAS
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Orders accepted commands into the journal and publishes them to JetStream."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What it orders could be changed again if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         if options["replace_stream"]:
             asyncio.run(relay.delete_stream())
         try:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from chronicle.processes import CHECK_FAILED, MISSING
+from chronicle.processes import CHECK_FAILED, MISSING, LeanCommand
 from ledger.bus.nudge import nudge
 from ledger.domain.commands import RotateLogKey
 from ledger.domain.events import LOG_KEYS
@@ -22,18 +22,17 @@ from ledger.domain.log_keys import LogKeys
 from ledger.engine.execute import execute
 from ledger.engine.submission import Rejected, Submission
 from ledger.store import event_store, log_key, succession
-from ledger.store.connection import ALIAS
 from ledger.store.signed_note import Verifier
 
 ACTOR = "rotate_log_key"
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Records in the log that a new key signs its heads from now on."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What it records and signs could be changed again if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         try:
             old = _signing_key()
             new = log_key.load_or_create_next()
@@ -58,7 +57,7 @@ def _signing_key() -> Verifier:
     return log_key.load_signer().verifier
 
 
-def _report(command: BaseCommand, event_id: UUID, old: Verifier, new: Verifier) -> None:
+def _report(command: LeanCommand, event_id: UUID, old: Verifier, new: Verifier) -> None:
     command.stdout.write(f"event {event_id}: {old.vkey} gives way to\n{new.vkey}")
     command.stdout.write("Tell those who keep the log's key; copy the new file to every machine that runs a relay:")
     command.stdout.write(f"{log_key.next_path()}")

@@ -6,19 +6,17 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from chronicle.processes import LeanCommand
 from ledger.bus.nudge import nudge
 from ledger.engine import sagas
-from ledger.store.connection import ALIAS
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Settles transfers in steps, or gives them up and sets free what they reserved."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What it decides on could have been changed if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())

@@ -14,14 +14,14 @@ from collections import Counter, deque
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from chronicle.processes import LeanCommand
 from ledger.bus.nudge import nudge
 from ledger.domain.commands import Command as LedgerCommand
 from ledger.domain.commands import CreateAccount, Deposit, Reverse, StartTransfer, Transfer, Withdraw
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
-from ledger.store.connection import ALIAS
 
 ACTOR = "simulate_traffic"
 OWNERS = ("Bakery", "Bookshop", "Brewery", "Carpenter", "Cinema", "Dairy", "Ferry", "Florist", "Foundry", "Library",
@@ -35,7 +35,7 @@ _reversible: deque[str] = deque(maxlen=100)  # the ids of what was done last, fo
 PER_CALL_MAX = 100
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Sends deposits, withdrawals and transfers among demonstration accounts."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         if options["rate"] <= 0 or options["accounts"] < 2:
             raise CommandError("a rate above 0 and at least 2 accounts are needed", returncode=2)
         # What it decides on could have been changed if the locks on history were off: see ledger.checks.
-        self.check(databases=[ALIAS])
+        self.require_locks()
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())

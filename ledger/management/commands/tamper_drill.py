@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from chronicle.processes import CHECK_FAILED, MISSING, Stopped, stoppable
+from chronicle.processes import CHECK_FAILED, MISSING, LeanCommand, Stopped, stoppable
 from ledger.checks import check_locks
 from ledger.drill.attacks import Attack, attacks
 from ledger.drill.forgery import Forgery, NothingToAttack
@@ -57,7 +57,7 @@ class Score:
         return self.seen is not None and self.seen.where.meets(self.made_at)
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Attacks scratch copies of the event store and prints what detected each attack."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand
 from ledger.store import log_key, tree_heads
 from ledger.store.signed_note import InvalidNote, Verifier
 from ledger.store.succession import Trust
@@ -23,7 +23,7 @@ from ledger.verify.run import Extent, Request, extent_of, unhurried_connection, 
 from ledger.verify.segment import Findings
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Checks every hash, chain, position, state, tile, head and signature of the stored log."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from chronicle.processes import CHECK_FAILED, USAGE, Stopped, spare_the_collector, stoppable
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, Stopped, spare_the_collector, stoppable
 from projections import rebuild
 from projections.connection import read_model_connection
 from projections.intake import ChainBroken
@@ -22,7 +22,7 @@ from projections.projection import Projection, by_name
 from projections.rebuild import RebuildError
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Builds a read model again beside the live one and switches to it."
 
     def add_arguments(self, parser: CommandParser) -> None:

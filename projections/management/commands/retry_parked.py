@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from chronicle.processes import CHECK_FAILED, USAGE
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand
 from projections import parking
 from projections.connection import read_model_connection
 from projections.projection import by_name, registry
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Tries parked events again."
 
     def add_arguments(self, parser: CommandParser) -> None:

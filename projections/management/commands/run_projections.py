@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
-from chronicle.processes import run_until_stopped
+from chronicle.processes import LeanCommand, run_until_stopped
 from projections.runner import run_projections
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Applies the journal's events to the read models."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What is read could have been changed if the locks on history were off: see ledger.checks.
-        self.check(databases=["event_store"])
+        self.require_locks()
         run_until_stopped(run_projections)

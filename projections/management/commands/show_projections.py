@@ -8,16 +8,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from chronicle.processes import CHECK_FAILED
+from chronicle.processes import CHECK_FAILED, LeanCommand
 from projections import overview
 from projections.overview import Overview, Standing
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Shows where each read model stands, up to where it is proven complete, and what is parked."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -14,11 +14,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from chronicle.processes import MISSING, USAGE
+from chronicle.processes import MISSING, USAGE, LeanCommand
 from ledger.domain.errors import LedgerError
 from ledger.domain.instants import format_instant, parse_instant
 from ledger.domain.money import format_minor
@@ -32,7 +32,7 @@ ROWS_SHOWN = 50
 NUMBER_MAX = 2**63 - 1  # of a position or a version
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Shows the books, or one account, as they were."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
-from chronicle.processes import CHECK_FAILED, USAGE, spare_the_collector
+from chronicle.processes import CHECK_FAILED, USAGE, LeanCommand, spare_the_collector
 from ledger.domain.errors import AccountNotFound, InvalidAccountId
 from ledger.domain.instants import parse_instant
 from projections.consistency import run
 
 
-class Command(BaseCommand):
+class Command(LeanCommand):
     help = "Compares the read models with a fresh fold of the event store."
 
     def add_arguments(self, parser: CommandParser) -> None:
