@@ -151,6 +151,34 @@ async def test_a_relay_that_died_after_sequencing_is_replaced_by_the_next() -> N
         await stream_has(count)
 
 
+async def test_what_a_step_has_ordered_is_sent_before_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "COMMANDS_PER_STEP_MAX", 1)
+    account_id, commands = new_account(), 20
+    seen: list[tuple[int, int, int]] = []
+    ordered, step_in_loop = 0, journal.sequence_in_loop
+    async with connected("relay") as client:
+        stop = asyncio.Event()
+        one = relay.Relay(client, stop)
+
+        async def watched(*arguments: Any) -> journal.Step:
+            nonlocal ordered
+            seen.append((ordered, one._publisher.sent, client.pending_data_size))
+            step = await step_in_loop(*arguments)
+            ordered = step.head.position
+            return step
+
+        monkeypatch.setattr(journal, "sequence_in_loop", watched)
+        running = asyncio.create_task(one.run())
+        await stream_has(1)
+        before = len(seen)
+        await asyncio.to_thread(execute, [submission(Deposit(account_id, Decimal(1))) for _ in range(commands)])
+        await stream_has(1 + commands)
+        stop.set()
+        await running
+    assert len(seen) - before >= commands
+    assert all(sent == ordered and not pending for ordered, sent, pending in seen[before:])
+
+
 async def test_a_step_that_fails_leaves_the_outbox_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     history()
     waiting = scalar("SELECT count(*) FROM outbox")
