@@ -49,7 +49,7 @@ def test_two_take_one_finding_further_at_once_and_neither_note_is_lost(open_page
     one = open_page(f"/admin/findings/new/?kind=account&subject={account}")
     one.get_by_label("Note").fill("Opened twice?")
     one.get_by_role("button", name="Save the finding").click()
-    expect(one.get_by_text("Marked.")).to_be_visible()
+    expect(one.get_by_text("The finding is saved.")).to_be_visible()
     other = open_page(one.url.removeprefix(one.url.split("/admin/")[0]), who="admin")
     other.get_by_label("Note").fill("It is worse.")
     other.get_by_label("State").select_option("Escalated")
