@@ -116,8 +116,18 @@ class Scratch:
                 self._drop(self._current)
 
     def drop(self) -> None:
-        self._drop(self._pristine)
-        self._sign_of_life.close()
+        """Drop every copy there may be: whoever stops a drill may do so while one is being dropped, or just now."""
+        try:
+            self._drop_all()
+        except KeyboardInterrupt:  # which comes once: see chronicle.processes.stoppable
+            self._drop_all()
+            raise
+        finally:
+            self._sign_of_life.close()
+
+    def _drop_all(self) -> None:
+        for name in (self._current, self._pristine):
+            self._drop(name)
 
     def _create(self, name: str) -> None:
         with self._server() as conn:

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from threading import Event
 
 import psycopg
 import pytest
 from django.core.management import call_command
 
+from chronicle.processes import Stopped
 from ledger.domain.commands import CreateAccount, Deposit, Withdraw
 from ledger.drill.attacks import attacks
 from ledger.drill.place import Place
@@ -142,6 +144,31 @@ def test_whoever_stops_it_finds_no_copies(stack: Servers, number: signal.Signals
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in said) == (128 + number, False), said
+    assert databases(stack) == before
+
+
+def attack_nothing(scratch: Scratch) -> None:
+    try:
+        with scratch.fresh():
+            pass
+    finally:
+        scratch.drop()
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_stop_while_a_copy_is_dropped_leaves_none(stack: Servers, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    before, drop, drops = databases(stack), Scratch._drop, count()
+
+    def stopped(scratch: Scratch, name: str) -> None:
+        if next(drops) == at:
+            raise Stopped
+        drop(scratch, name)
+
+    scratch = Scratch()
+    scratch.copy()
+    monkeypatch.setattr(Scratch, "_drop", stopped)
+    with pytest.raises(Stopped):
+        attack_nothing(scratch)
     assert databases(stack) == before
 
 
