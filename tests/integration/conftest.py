@@ -17,6 +17,7 @@ from tests.servers import Servers
 if TYPE_CHECKING:
     from django.test import Client
 
+    from ledger.engine.batching import Batcher
     from tests.books_world import Books
 
 READ_WAIT_S = 30.0
@@ -64,6 +65,16 @@ def _patient_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module, name in ((waiting, "ASKED_WAIT_S"), (freshness, "ASKED_WAIT_S"), (freshness, "WAIT_S")):
         monkeypatch.setattr(module, name, READ_WAIT_S)
+
+
+@pytest.fixture
+def batcher(database: None) -> Iterator[Batcher]:
+    """Group commit of the test's own, which the process's other callers are not in."""
+    from ledger.engine.batching import Batcher
+
+    made = Batcher()
+    yield made
+    made.close()
 
 
 @pytest.fixture

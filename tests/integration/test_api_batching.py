@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -22,13 +21,6 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 ONE = Decimal(1)
-
-
-@pytest.fixture
-def batcher(database: None) -> Iterator[Batcher]:
-    made = Batcher()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from types import SimpleNamespace
@@ -23,13 +22,6 @@ from tests.waiting import eventually, wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 ONE = Decimal(1)
-
-
-@pytest.fixture
-def batcher(database: None) -> Iterator[Batcher]:
-    made = Batcher()
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("key", [None, "key"])

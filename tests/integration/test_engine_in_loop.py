@@ -41,13 +41,6 @@ def account_id(database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 
 
 @pytest.fixture
-def batcher(database: None) -> Iterator[Batcher]:
-    made = Batcher()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def in_threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many commands each call had that went to a thread."""
     sizes: list[int] = []
