@@ -178,11 +178,12 @@ NOW_UNLESS_LATE = Statement(
 
 # Taking is deleting: of two relays one gets the row, the other waits and then finds it gone.
 TAKE_OUTBOX = """
-DELETE FROM outbox WHERE command_id IN (SELECT command_id FROM outbox ORDER BY recorded_at, command_id LIMIT %s)
+DELETE FROM outbox
+WHERE command_id = ANY (ARRAY(SELECT command_id FROM outbox ORDER BY recorded_at, command_id LIMIT %s))
 RETURNING command_id, recorded_at, events
 """
 
-ANY_IN_OUTBOX = "SELECT command_id FROM outbox LIMIT 1"
+ANY_IN_OUTBOX = "SELECT command_id FROM outbox ORDER BY recorded_at, command_id LIMIT 1"
 
 JOURNAL_HEAD = "SELECT position, running_hash FROM journal ORDER BY position DESC LIMIT 1"
 
