@@ -52,11 +52,12 @@ class Head:
 class Step:
     """What one step of the relay did.
 
-    `head`: the journal's head after it. `late`: those of `events` that became visible too late, incidents.
-    `drained_at`: the store's clock, if the step left the outbox empty as of then.
+    `commands`: how many it moved. `head`: the journal's head after it. `late`: those of `events` that became visible
+    too late, incidents. `drained_at`: the store's clock, if the step left the outbox empty as of then.
     """
 
     events: list[Sequenced]
+    commands: int
     head: Head
     late: list[Sequenced]
     drained_at: datetime | None
@@ -132,7 +133,7 @@ def _rounds(conn: StoreConnection, drained_at: datetime | None) -> Generator[Rou
     taken = sorted(rows(conn, found), key=_when_recorded)  # RETURNING promises no order
     drained_now = None if left_behind.ntuples else now
     if not taken:
-        return Step([], before, [], drained_now)
+        return Step([], 0, before, [], drained_now)
     entries = list(_entries(taken, before, drained_at))
     round_ = Round()
     round_.execute(sql.INSERT_JOURNAL, list(zip(*entries, strict=True)))
@@ -143,7 +144,7 @@ def _rounds(conn: StoreConnection, drained_at: datetime | None) -> Generator[Rou
     # (position, event_id, aggregate_id, version, event_type, command_id, index, size, hash, running_hash, is_late)
     events = [Sequenced(stored[e[2], e[3]], e[0], e[5], e[6], e[7], e[9]) for e in entries]
     late = [event for event, entry in zip(events, entries, strict=True) if entry[10]]
-    return Step(events, Head(events[-1].position, events[-1].running_hash), late, drained_now)
+    return Step(events, len(taken), Head(events[-1].position, events[-1].running_hash), late, drained_now)
 
 
 @contextmanager
