@@ -12,7 +12,8 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, NoReturn, TypeVar
+from http import HTTPStatus
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import orjson
 from django.http import HttpRequest, HttpResponse
@@ -55,10 +56,23 @@ def answer(
     return response
 
 
+class _Parts(NamedTuple):
+    """What Django REST Framework makes anew for every request of a view, and nothing changes."""
+
+    parsers: list[Any]
+    authenticators: list[Any]
+    permissions: list[Any]
+    negotiator: Any
+    allow: dict[str, str]
+
+
 @cache
-def _headers_of(view: Callable[[], ApiView]) -> dict[str, str]:
-    """Return what every answer of a view says, which Django REST Framework finds out for every request."""
-    return view().default_response_headers
+def _parts_of(view: Callable[[], ApiView]) -> _Parts:
+    one = view()
+    return _Parts(
+        APIView.get_parsers(one), APIView.get_authenticators(one), APIView.get_permissions(one),
+        APIView.get_content_negotiator(one), one.default_response_headers,
+    )  # fmt: skip
 
 
 class ApiView(APIView):
@@ -72,7 +86,7 @@ class ApiView(APIView):
     ) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
         self.request = admitted = self.initialize_request(request, *args, **kwargs)
-        self.headers = dict(_headers_of(type(self)))  # type: ignore[arg-type]  # a class is hashable
+        self.headers: dict[str, str] = {}
         try:
             if sign_in := believed(request):
                 admitted.user, admitted.auth = sign_in.user, sign_in
@@ -84,6 +98,8 @@ class ApiView(APIView):
                 response = await response
         except Exception as error:
             response = self.handle_exception(error)
+        if request.method == "OPTIONS" or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.headers = dict(self._parts.allow)  # which methods there are interests whoever has taken another
         return self.finalize_response(admitted, response, *args, **kwargs)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
@@ -94,6 +110,22 @@ class ApiView(APIView):
             negotiator=self.get_content_negotiator(),
             parser_context=self.get_parser_context(request),
         )
+
+    def get_parsers(self) -> list[Any]:
+        return self._parts.parsers
+
+    def get_authenticators(self) -> list[Any]:
+        return self._parts.authenticators
+
+    def get_permissions(self) -> list[Any]:
+        return self._parts.permissions
+
+    def get_content_negotiator(self) -> Any:
+        return self._parts.negotiator
+
+    @property
+    def _parts(self) -> _Parts:
+        return _parts_of(type(self))  # type: ignore[arg-type]  # a class is hashable
 
     def _authenticate_and_check(self, request: Request) -> None:
         self.perform_authentication(request)

@@ -39,7 +39,7 @@ async def execute(request: Request, command_type: str) -> HttpResponse:
     is_asked_in_query = parameters.choice(request, "dry_run", (*_YES, *_NO)) in _YES
     fields = dict(request.data)
     in_body = fields.pop("dry_run", False)
-    actor, key = request.user.get_username(), request.META.get(KEY_HEADER)
+    actor, key = request.user.get_username(), request._request.META.get(KEY_HEADER)
     submission = submission_of(command_type, fields, actor, key, roles_in(request))
     if not isinstance(in_body, bool):
         raise InvalidField("dry_run is true or false", field="dry_run")

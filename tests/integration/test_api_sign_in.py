@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
@@ -25,6 +27,7 @@ PASSWORD = "correct horse battery staple"
 def nobody_has_signed_in_yet() -> None:
     cache.clear()  # where the throttles count
     authentication._sign_ins.clear()
+    authentication._being_renewed.clear()
 
 
 @pytest.fixture
@@ -112,6 +115,30 @@ def test_a_token_found_good_costs_no_query_for_a_while(later: Any) -> None:
         assert asked == ["asked"]
     finally:
         authentication.KnoxAuthentication.authenticate_credentials = original
+
+
+def test_of_calls_beside_one_another_one_asks_whether_a_token_is_still_good(
+    later: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_with(Role.OPERATOR)
+    asked: list[str] = []
+    original = authentication.KnoxAuthentication.authenticate_credentials
+
+    def counted(self: Any, token: bytes) -> Any:
+        asked.append("asked")
+        beside = SimpleNamespace(META={"HTTP_AUTHORIZATION": f"Token {token.decode()}"})
+        assert len(asked) == 1 or authentication.believed(beside) is not None
+        if len(asked) == 2:
+            raise OperationalError("the database does not answer")
+        return original(self, token)
+
+    monkeypatch.setattr(authentication.KnoxAuthentication, "authenticate_credentials", counted)
+    ok(post(client, "create-account", opening()), 201)
+    later(authentication.BELIEVED_S - authentication.RENEWED_S / 2)
+    assert post(client, "create-account", opening()).status_code == 503
+    for _ in range(3):
+        ok(post(client, "create-account", opening()), 201)
+    assert len(asked) == 3, "the one that failed, and the one after it"
 
 
 def test_a_revoked_token_and_a_lost_role_are_lost_within_seconds(later: Any) -> None:
