@@ -33,7 +33,7 @@ log = structlog.get_logger()
 COMMANDS_PER_CALL_MAX = 256
 # Deciding so many keeps the loop from everything else for some 2 ms. With 64 callers, some of them have the loop to
 # themselves while the store is at work for others; in calls of all of them loop and store would wait for each other.
-COMMANDS_PER_CALL_IN_LOOP_MAX = 24
+COMMANDS_PER_CALL_IN_LOOP_MAX = 32
 # Who has company, in a thread, waits for more of it, and lets the event loop have Python's lock: one call then carries
 # out more (ADR 16). A lone command does not wait.
 GATHER_S = 0.001
