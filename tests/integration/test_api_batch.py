@@ -57,6 +57,34 @@ def test_nonsense_among_commands_is_an_outcome_of_its_own_and_the_others_are_car
     assert history(account_id)[-1] == (1 + len(NONSENSE), "MoneyDeposited", 100 * len(NONSENSE))
 
 
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_batch_that_is_sent_again_under_its_key_does_nothing_twice(operator: Client, atomic: bool) -> None:
+    account_id, key, own = open_account(operator), new_id("batch"), new_id("own")
+    deposit = {"type": "deposit", "account_id": account_id, "amount": "1"}
+    commands = [deposit, deposit, {**deposit, "idempotency_key": own}, {**deposit, "idempotency_key": None}]
+    body = {"commands": commands, "atomic": atomic}
+    first, again = (ok(post(operator, "batch", body, Idempotency_Key=key)) for _ in range(2))
+    assert [outcome["replayed"] for outcome in first["outcomes"]] == [False] * 4
+    assert [outcome["replayed"] for outcome in again["outcomes"]] == [True] * 4
+    assert [o["event_id"] for o in again["outcomes"]] == [o["event_id"] for o in first["outcomes"]]
+    assert history(account_id)[-1] == (5, "MoneyDeposited", 4_00)
+    body["commands"] = [deposit, {**deposit, "amount": "2"}]
+    codes = [o.get("code", "replayed") for o in ok(post(operator, "batch", body, Idempotency_Key=key))["outcomes"]]
+    assert codes == ["replayed", "idempotency_key_reused"]
+    single = ok(post(operator, "deposit", {"account_id": account_id, "amount": "1"}, Idempotency_Key=f"{key}/3"), 201)
+    assert single["replayed"] is True
+    assert history(account_id)[-1] == (5, "MoneyDeposited", 4_00)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "k" * 251])
+def test_a_batch_whose_key_is_none_is_refused_as_a_whole(operator: Client, key: str) -> None:
+    account_id = open_account(operator)
+    body = {"commands": [{"type": "deposit", "account_id": account_id, "amount": "1"}]}
+    problem(post(operator, "batch", body, Idempotency_Key=key), 400, "invalid_idempotency_key")
+    assert len(history(account_id)) == 1
+    assert ok(post(operator, "batch", body, Idempotency_Key=new_id("k").ljust(250, "k")))["success"]
+
+
 def test_a_defect_is_the_outcome_of_the_command_that_it_came_with(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
