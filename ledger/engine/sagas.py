@@ -56,16 +56,25 @@ class ProcessManager:
     def work(self) -> int:
         """End every transfer that is in the journal and has not ended; return how many there were.
 
-        Raises: Busy or StoreUnavailable; the next pass takes up where this one stopped. InternalError: a defect.
+        Raises: Busy or StoreUnavailable; the next pass takes up where this one stopped. InternalError, a defect: all
+        others are ended by then, and the next pass tries again.
         """
-        ended = 0
+        ended, after, failed = 0, self._ended_to, None
         while True:
-            position, unfinished = _page(self._ended_to)
+            position, unfinished = _page(after)
             if position is None:
-                return ended
-            if unfinished:
-                self._end(unfinished)
-            self._ended_to, ended = position, ended + len(unfinished)
+                break
+            try:
+                if unfinished:
+                    self._end(unfinished)
+            except InternalError as error:
+                failed = error
+            if failed is None:
+                self._ended_to = position
+            after, ended = position, ended + len(unfinished)
+        if failed is not None:
+            raise failed
+        return ended
 
     def _end(self, unfinished: Sequence[Started]) -> None:
         """Settle transfers; those whose settlement is refused fail, and what they reserved is free again.
@@ -93,7 +102,7 @@ def run_sagas(stop: threading.Event, on_commit: Callable[[], None]) -> None:
             if ended := manager.work():
                 log.info("transfers ended", count=ended)
             failures, pause_s = 0, POLL_S
-        except (Busy, StoreUnavailable) as error:
+        except (Busy, StoreUnavailable, InternalError) as error:
             failures += 1
             log.warning("transfers wait", code=error.code, error=str(error), failures=failures)
             pause_s = min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2 ** min(failures, 10))

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from ledger.domain.commands import Command, CreateAccount, FreezeAccount, StartTransfer, UnfreezeAccount
-from ledger.domain.errors import AccountFrozen
 from ledger.engine import sagas
 from ledger.engine.execute import execute
 from ledger.engine.sagas import ProcessManager
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
-from ledger.errors import Busy, InternalError, LedgerError, StoreUnavailable
+from ledger.errors import StoreUnavailable
 from ledger.store import event_store
 from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
 from tests.integration.test_verify_ledger import faults
@@ -261,27 +260,3 @@ def test_a_busy_store_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     sagas.run_sagas(stop, lambda: None)
     assert len(outages) == 2
     assert_has_ended(transfer_id, "settled")
-
-
-@pytest.mark.parametrize("error", [Busy("too late"), StoreUnavailable("away"), InternalError("a defect")], ids=repr)
-@pytest.mark.parametrize("step", ["settle-transfer", "fail-transfer"])
-def test_what_was_put_off_is_no_refusal(monkeypatch: pytest.MonkeyPatch, step: str, error: LedgerError) -> None:
-    """The engine writes a page in parts: when one part is put off, those before it have their own outcomes."""
-    settled, refused = started(), str(submit(StartTransfer("ann", "bob", Decimal(5)))[0].command_id)
-    order_everything()
-    put_off = [settled, refused] if step == "settle-transfer" else [refused]
-
-    def refuse_one(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
-        if step == "fail-transfer" and submissions[0].command_type != step:
-            return [execute(submissions[:1], **options)[0], Rejected(AccountFrozen("account bob is frozen"))]
-        return [Rejected(error)] * len(submissions)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sagas, "execute", refuse_one)
-        with pytest.raises(type(error)):
-            ProcessManager().work()
-    assert unfinished() == len(put_off)
-    assert ProcessManager().work() == len(put_off)
-    assert scalar("SELECT count(*) FROM events WHERE event_type = 'TransferCompleted'") == 2
-    assert balances() == {"ann": (6_500, 0), "bob": (3_500, 0)}
-    assert_money_is_all_there()
