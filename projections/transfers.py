@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from ledger.domain.commands import ExpireHold, type_of
+from ledger.domain.commands import CloseAccount, ExpireHold, type_of
 from ledger.domain.events import CLEARING, EXCHANGE, EXTERNAL
 from ledger.domain.events import TRANSFER as SAGA_PREFIX
 from ledger.domain.instants import parse_instant
@@ -33,6 +33,8 @@ HELD, CAPTURED, RELEASED, EXPIRED = "held", "captured", "released", "expired"
 KINDS = (TRANSFER, MULTI_TRANSFER, EXCHANGED, SAGA, HOLD)
 STATUSES = (STARTED, COMPLETED, FAILED, REVERSED, HELD, CAPTURED, RELEASED, EXPIRED)
 SAGA_COMMANDS = ("start-transfer", "settle-transfer", "fail-transfer")
+# Of what these commands release, the deadline had passed.
+BY_DEADLINE = (type_of[ExpireHold], type_of[CloseAccount])
 # What an event of a transfer in steps leaves it as; those of one command come together.
 IN_STEPS = {
     "TransferStarted": STARTED, "FundsHeld": STARTED, "TransferFailed": FAILED, "HoldReleased": FAILED,
@@ -204,7 +206,7 @@ def _hold(sequenced: Sequenced) -> Opened:
 
 def _is_by_deadline(sequenced: Sequenced) -> bool:
     """Tell by the command, not by the reason: that is a text which anybody may write."""
-    return bool(sequenced.event.metadata["command_type"] == type_of[ExpireHold])
+    return sequenced.event.metadata["command_type"] in BY_DEADLINE
 
 
 def _saga_id(sequenced: Sequenced) -> str:

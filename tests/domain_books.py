@@ -40,6 +40,22 @@ BOOKS: dict[str, State | None] = {
     "held": account(held_minor=4_000, holds={"h-1": {"amount_minor": 4_000, "expires_at": None}}),
     "late": account(held_minor=4_000, holds={"h-2": {"amount_minor": 4_000, "expires_at": format_instant(NOW)}}),
     "soon": account(held_minor=1, holds={"h-3": {"amount_minor": 1, "expires_at": format_instant(LATER)}}),
+    "over": account(
+        0,
+        held_minor=5,
+        holds={
+            "h-5": {"amount_minor": 2, "expires_at": format_instant(NOW)},
+            "h-4": {"amount_minor": 3, "expires_at": OPENED},
+        },
+    ),
+    "half": account(
+        0,
+        held_minor=5,
+        holds={
+            "h-4": {"amount_minor": 3, "expires_at": OPENED},
+            "h-6": {"amount_minor": 2, "expires_at": format_instant(LATER)},
+        },
+    ),
     "many": account(holds={f"h{n}": {"amount_minor": 1, "expires_at": None} for n in range(100)}, held_minor=100),
     "used": account(-3_000, overdraft_limit_minor=5_000),
     "deepest": account(-AMOUNT_MINOR_MAX + 1),

@@ -40,7 +40,10 @@ class HoldsMachine(ModelMachine):
 
     @rule(target=holds, number=numbers, amount=amounts)
     def place_hold_that_expires(self, number: int, amount: Decimal) -> tuple[int, str]:
-        """And let its deadline pass: from then on it holds nothing, whether or not anybody has released it."""
+        return self.hold_until_it_expires(number, amount)
+
+    def hold_until_it_expires(self, number: int, amount: Decimal) -> tuple[int, str]:
+        """Place a hold and let its deadline pass: from then on it holds nothing, whether or not anybody released it."""
         account = self.model[self.ids[number]]
         short = "insufficient_funds" if cents(amount) > account.available else None
         expires_at = store_now() + HELD_FOR

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ledger.engine import batching
-from ledger.engine.execute import execute
+from ledger.engine import execute as engine
+from ledger.engine.execute import execute, execute_in_one_transaction
 from ledger.engine.submission import Outcome, Submission
 
 
@@ -25,6 +26,7 @@ class Gate:
         self.entered = threading.Event()
         self.opened = threading.Event()
         self.defect: Exception = RuntimeError("a defect")
+        monkeypatch.setattr(engine, "execute_in_one_transaction", self._fall_over)
         monkeypatch.setattr(batching, "execute", self._execute)
         monkeypatch.setattr(batching, "execute_in_loop", take_a_thread)
 
@@ -32,6 +34,9 @@ class Gate:
         self.sizes.append(len(submissions))
         self.entered.set()
         assert self.opened.wait(30)
+        return execute(submissions, **options)
+
+    def _fall_over(self, submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
         if any(s.actor == "poison" for s in submissions):
             raise self.defect
-        return execute(submissions, **options)
+        return execute_in_one_transaction(submissions, **options)

@@ -23,6 +23,7 @@ from auditor.commands.draft import Draft, InvalidDraft, opened
 from auditor.commands.result import result_of
 from auditor.pages import only, render
 from auditor.permissions import may_command, roles_in
+from ledger.api.problems import RETRY_AFTER_S
 from ledger.api.submissions import FORMS, submission_of
 from ledger.domain import currencies
 from ledger.engine import batching
@@ -158,11 +159,19 @@ def _execute(request: HttpRequest, draft: Draft) -> HttpResponse:
         address = reverse("admin:command-result", args=[outcome.command_id])
         return redirect(f"{address}?again=1" if outcome.replayed else address)
     refusal = outcome.error
-    if refusal.retryable:
+    if refusal.status >= 500:
         # Under the same key, so that trying again cannot do it twice, whatever became of the first attempt.
-        return _confirmation(request, draft, refusal)
+        return _put_off(_confirmation(request, draft, refusal), refusal)
     field = offers.field_of(refusal, draft.given, draft.command_type)
     return _form(request, draft.command_type, draft.given, {field: refusal})
+
+
+def _put_off(page: HttpResponse, error: LedgerError) -> HttpResponse:
+    """Give a page the status that the API would have answered with: nobody has decided, and a program may see it."""
+    page.status_code = error.status
+    if error.retryable:
+        page["Retry-After"] = str(RETRY_AFTER_S)
+    return page
 
 
 @only(may_command)

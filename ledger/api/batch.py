@@ -22,10 +22,11 @@ from rest_framework.request import Request
 from ledger.api.authentication import roles_in
 from ledger.api.base import answer, with_connections
 from ledger.api.body import StrictJsonParser
-from ledger.api.commands import CommandView
+from ledger.api.commands import KEY_HEADER, CommandView
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
-from ledger.api.errors import MissingField, UnknownField
-from ledger.api.schema import COMMAND_STATUSES, problems
+from ledger.api.errors import InvalidIdempotencyKey, MissingField, UnknownField
+from ledger.api.schema import BATCH_KEY, COMMAND_STATUSES, problems
+from ledger.api.submissions import IDEMPOTENCY_KEY_MAX, is_key
 from ledger.domain.errors import InvalidField
 from ledger.engine.execute import COMMANDS_MAX
 from ledger.errors import Overloaded
@@ -67,6 +68,7 @@ class BatchView(CommandView):
         operation_id="batch",
         request=BatchRequest,
         responses={200: BatchAnswer, **problems(*COMMAND_STATUSES)},
+        parameters=[BATCH_KEY],
         tags=["commands"],
     )
     async def post(self, request: Request) -> HttpResponse:
@@ -87,6 +89,8 @@ def _execute(request: Request) -> HttpResponse:
     assert isinstance(request.data, dict), "the parser lets only objects pass"
     elements, is_atomic, is_dry_run = _read(request.data)
     actor, roles = request.user.get_username(), roles_in(request)
+    if (key := request.META.get(KEY_HEADER)) is not None:
+        elements = _keyed(elements, key, actor)
     entries = [submission_of_element(element, actor, roles) for element in elements]
     outcomes = execute_elements(entries, is_atomic=is_atomic, is_dry_run=is_dry_run)
     bodies = [outcome_body(outcome) for outcome in outcomes]
@@ -100,6 +104,19 @@ def _execute(request: Request) -> HttpResponse:
             "outcomes": bodies,
         }
     )
+
+
+def _keyed(elements: list[Any], key: str, actor: str) -> list[Any]:
+    """Give every element that brings no key one of its own: the batch's, and its place in it."""
+    if not is_key(key, actor) or not is_key(f"{key}/{COMMANDS_MAX - 1}", actor):
+        length_max = IDEMPOTENCY_KEY_MAX - len(f"/{COMMANDS_MAX - 1}")
+        raise InvalidIdempotencyKey(f"a batch's Idempotency-Key is 1 to {length_max} visible ASCII characters")
+    return [
+        {**element, "idempotency_key": f"{key}/{index}"}
+        if isinstance(element, dict) and element.get("idempotency_key") is None
+        else element
+        for index, element in enumerate(elements)
+    ]
 
 
 def _read(data: dict[str, Any]) -> tuple[list[Any], bool, bool]:

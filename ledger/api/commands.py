@@ -89,7 +89,9 @@ def accepted_body(outcome: Accepted) -> dict[str, Any]:
         },
         "replayed": outcome.replayed,
     }
-    body |= {name: first.data[name] for name in ("transfer_id", "hold_id") if first.data.get(name)}
+    # Only of a command that is about one: closing an account may release several.
+    names = ("transfer_id", "hold_id") if len(outcome.events) == 1 else ("transfer_id",)
+    body |= {name: first.data[name] for name in names if first.data.get(name)}
     return body
 
 

@@ -107,6 +107,13 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
     description="The same key with the same request gets the first answer again, and nothing happens twice.",
 )
 
+BATCH_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[!-~]{1,250}$"},
+    OpenApiParameter.HEADER,
+    description="For the commands that bring no `idempotency_key`: theirs is this key, `/`, and their index from 0.",
+)
+
 
 _DRY_RUN = OpenApiParameter(
     "dry_run",

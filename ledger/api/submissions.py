@@ -257,6 +257,11 @@ def submission_of(
     return Submission(command, actor, idempotency_key=idempotency_key, **about)
 
 
+def is_key(key: str, actor: str) -> bool:
+    """Return whether a text can be this actor's idempotency key."""
+    return bool(_IDEMPOTENCY_KEY.fullmatch(key)) and len(actor) + 1 + len(key) <= STORED_KEY_MAX
+
+
 def _check_key(key: str, actor: str) -> None:
-    if not _IDEMPOTENCY_KEY.fullmatch(key) or len(actor) + 1 + len(key) > STORED_KEY_MAX:
+    if not is_key(key, actor):
         raise InvalidIdempotencyKey(f"an Idempotency-Key is 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters")

@@ -67,7 +67,10 @@ class UnfreezeAccount(OneAccount):
 
 @dataclass(frozen=True, slots=True)
 class CloseAccount(OneAccount):
-    """Only an account without money and without holds can be closed, and it stays closed."""
+    """Only an account without money and without holds can be closed, and it stays closed.
+
+    A hold whose deadline has passed is none: it is released by the same command.
+    """
 
     reason: str = ""
 

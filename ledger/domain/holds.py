@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from ledger.domain.account import Account
@@ -84,6 +85,15 @@ def expire(command: ExpireHold, state: States, context: Context) -> list[Decided
     if not is_expired(hold, context.recorded_at):
         raise HoldNotExpired(f"hold {command.hold_id} expires at {hold['expires_at']}", hold_id=command.hold_id)
     return [Decided(command.account_id, HoldReleased(command.hold_id, hold["amount_minor"], EXPIRED))]
+
+
+def expired(account: Account, now: datetime) -> list[HoldReleased]:
+    """Return the release of every hold whose deadline has passed.
+
+    **Why** by id: the order in which a state lists its holds is not the same in memory and in the store.
+    """
+    held = sorted(account.holds.items())
+    return [HoldReleased(id_, hold["amount_minor"], EXPIRED) for id_, hold in held if is_expired(hold, now)]
 
 
 def check_number_of_holds(account_id: str, account: Account) -> None:

@@ -123,7 +123,7 @@ _COMMAND_OF: dict[str, Callable[[Facts, States], c.Command]] = {
     "exchange": lambda f, _: c.Exchange(f[0].id, f[1].id, f[0].amount, f[1].amount, f[0].event.description),
     "freeze-account": lambda f, _: c.FreezeAccount(f[0].id, f[0].event.reason),
     "unfreeze-account": lambda f, _: c.UnfreezeAccount(f[0].id, f[0].event.reason),
-    "close-account": lambda f, _: c.CloseAccount(f[0].id, f[0].event.reason),
+    "close-account": lambda f, _: c.CloseAccount(f[-1].id, f[-1].event.reason),
     "set-overdraft-limit": _overdraft,
     "place-hold": _place_hold,
     "capture-hold": lambda f, _: c.CaptureHold(f[0].id, f[0].event.hold_id, f[0].amount, f[0].event.description),

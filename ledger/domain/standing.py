@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain import account as accounts
+from ledger.domain import holds
 from ledger.domain.account import Account
 from ledger.domain.commands import CloseAccount, EraseSubject, FreezeAccount, SetOverdraftLimit, UnfreezeAccount
 from ledger.domain.decision import Context, Decided, States, available_minor, check_not_closed, check_open, existing
@@ -26,17 +27,21 @@ def unfreeze(command: UnfreezeAccount, state: States, context: Context) -> list[
 
 
 def close(command: CloseAccount, state: States, context: Context) -> list[Decided]:
+    """Holds whose deadline has passed are released by the way: no worker has to come first."""
     account = existing(state, command.account_id)
     check_open(command.account_id, account, context.effective_at)
-    if account.balance_minor or account.holds:
+    expired = holds.expired(account, context.recorded_at)
+    if account.balance_minor or len(expired) < len(account.holds):
+        held_minor = account.held_minor - sum(release.amount_minor for release in expired)
         raise AccountNotEmpty(
             f"account {command.account_id} still holds {_format(account.balance_minor, account)} "
-            f"and has {len(account.holds)} open holds",
+            f"and has {len(account.holds) - len(expired)} open holds",
             account_id=command.account_id,
             balance=_format(account.balance_minor, account),
-            held=_format(account.held_minor, account),
+            held=_format(held_minor, account),
         )
-    return [Decided(command.account_id, AccountClosed(command.reason))]
+    released = [Decided(command.account_id, release) for release in expired]
+    return [*released, Decided(command.account_id, AccountClosed(command.reason))]
 
 
 def set_overdraft_limit(command: SetOverdraftLimit, state: States, context: Context) -> list[Decided]:

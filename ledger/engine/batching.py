@@ -3,8 +3,7 @@
 Whatever waits while a call runs goes into the next one, so a hot account costs one transaction for many commands. A
 process has one call under way at a time: in the event loop whose callers wait, as long as nobody else does and memory
 is enough (`ledger.engine.in_loop`), otherwise in the writer thread. A lone command waits for nobody, several for a
-moment in which more of them come. Each caller gets its own outcome. A submission that makes the engine fall over
-(a defect, not a refusal) is found by halving the call, so that its neighbours never see it.
+moment in which more of them come. Each caller gets its own outcome.
 """
 
 from __future__ import annotations
@@ -208,14 +207,8 @@ class Batcher:
             return list(execute(submissions, may_be_written=is_again, on_commit=self.on_commit))
         except LedgerError as error:  # the store is away or too contended: true for every one of them
             return [Rejected(error)] * len(submissions)
-        except Exception as error:
-            # Not swallowed: it reaches the one caller whose command caused it. Executing again is safe, because
-            # event ids follow from the command's id: what was committed after all is looked up, not done twice.
-            if len(submissions) == 1 and is_again:
-                return [_settable(error)]
-            middle = len(submissions) // 2
-            parts = [part for part in (submissions[:middle], submissions[middle:]) if part]
-            return [result for part in parts for result in self._execute(part, is_again=True)]
+        except Exception as error:  # not swallowed: it reaches whoever waits
+            return [_settable(error)] * len(submissions)
 
 
 _Result = Outcome | Exception

@@ -2,7 +2,8 @@
 
 All or nothing is one transaction. Commands that are independent are carried out in parts, one transaction each: so a
 long list holds no lock for long, and none of it fails for being long. What a part has done is done; when one cannot be
-written, or meets a defect of ours, its commands and those after it are told so one by one, and may be sent again.
+written, its commands and those after it are told so one by one, and may be sent again. A command that makes the engine
+fall over (a defect of ours, not a refusal) is found by halving its part, so that its neighbours never see it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ COMMANDS_MAX = 10_000
 COMMANDS_PER_TRANSACTION = 1_000
 # What is left of a call after that is given back to its caller, whose patience is about as long.
 CALL_S_MAX = 30.0
+# Finding one command of a thousand takes some 20 transactions. Where so many fail, it is not the commands' doing.
+DEFECTS_MAX = 10
 
 
 def execute(
@@ -40,8 +43,8 @@ def execute(
     outcomes, nothing written. `may_be_written`: an earlier call with these very submissions ended without an answer,
     so what it may have committed is looked up first. `on_commit` is called after each transaction that wrote something.
     Raises: Busy or StoreUnavailable, when nothing is known to be written and retrying is safe under the same
-    command ids or idempotency keys. When something was, they are the outcomes of the commands that were not; so is
-    InternalError, in place of a defect that would leave the caller without an answer for what was written.
+    command ids or idempotency keys. When something was, they are the outcomes of the commands that were not. A
+    defect is the outcome InternalError of the command that it came with; it is raised where the call is one plan.
     """
     assert 0 < len(submissions) <= COMMANDS_MAX, f"1 to {COMMANDS_MAX} commands a call"
     if atomic or dry_run:
@@ -55,31 +58,41 @@ def _execute_in_parts(
     submissions: Sequence[Submission], may_be_written: bool, on_commit: Callable[[], None]
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    size, deadline = COMMANDS_PER_TRANSACTION, time.monotonic() + CALL_S_MAX
+    most = size = COMMANDS_PER_TRANSACTION
+    suspect_to = len(submissions) if may_be_written else 0  # the commands before it may be written
+    defects, deadline = 0, time.monotonic() + CALL_S_MAX
     while rest := submissions[len(outcomes) :]:
+        suspects = max(0, suspect_to - len(outcomes))
+        part = rest[: min(size, suspects) if suspects else most]
         try:
             if outcomes and time.monotonic() > deadline:
                 raise Busy(f"the call has taken {CALL_S_MAX:.0f} s; what is left of it was not tried")
-            part = rest[:size]
-            outcomes += execute_in_one_transaction(part, may_be_written=may_be_written, on_commit=on_commit)
+            outcomes += execute_in_one_transaction(part, may_be_written=suspects > 0, on_commit=on_commit)
         except (Busy, StoreUnavailable) as error:
             if isinstance(error.__cause__, TooLate) and len(part) > 1 and time.monotonic() < deadline:
-                size = len(part) // 2
+                most = size = len(part) // 2
             elif outcomes:
                 return [*outcomes, *[Rejected(error)] * len(rest)]
             else:
                 raise
         except Exception as defect:
-            if not outcomes:
-                raise
-            log.error("a part of a call failed", commands=len(part), written=len(outcomes), exc_info=defect)
-            return [*outcomes, *[Rejected(_internal_error(defect))] * len(rest)]
+            # Not swallowed: it reaches the one caller whose command it came with. Executing again is safe, because
+            # event ids follow from the command's id: what was committed after all is looked up, not done twice.
+            suspect_to = max(suspect_to, len(outcomes) + len(part))
+            if len(part) > 1:
+                size = len(part) // 2
+            elif suspects:
+                outcomes.append(Rejected(_internal_error(defect)))
+                size, defects = most, defects + 1
+            log.error("the engine failed", commands=len(part), answered=len(outcomes), exc_info=defect)
+            if defects == DEFECTS_MAX:
+                return [*outcomes, *[Rejected(_internal_error(defect))] * (len(rest) - 1)]
     return outcomes
 
 
 def _internal_error(defect: Exception) -> InternalError:
     error = InternalError(
-        "the server failed at this command or one before it, and its log has the cause; "
+        "the server failed at this command, or at too many before it, and its log has the cause; "
         "repeat it with the same idempotency key to learn what became of it"
     )
     error.__cause__ = defect

@@ -23,7 +23,7 @@ def with_originals(submissions: Sequence[Submission]) -> Sequence[Submission]:
     if not wanted:
         return submissions
     with connection() as conn:
-        found = originals.find(conn, set(wanted.values()))
+        found = originals.find_moved(conn, set(wanted.values()))
     return [
         replace(s, command=replace(s.command, original=found.get(wanted[s.command])))
         if isinstance(s.command, Reverse)

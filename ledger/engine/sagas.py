@@ -18,7 +18,7 @@ from ledger.domain.commands import Command, FailTransfer, SettleTransfer
 from ledger.domain.errors import Conflict, LedgerError, TransferEnded
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
-from ledger.errors import Busy, StoreUnavailable
+from ledger.errors import Busy, InternalError, StoreUnavailable
 from ledger.store import sql
 from ledger.store.connection import connection, translated
 
@@ -56,28 +56,42 @@ class ProcessManager:
     def work(self) -> int:
         """End every transfer that is in the journal and has not ended; return how many there were.
 
-        Raises: Busy or StoreUnavailable; the next pass takes up where this one stopped.
+        Raises: Busy or StoreUnavailable; the next pass takes up where this one stopped. InternalError, a defect: all
+        others are ended by then, and the next pass tries again.
         """
-        ended = 0
+        ended, after, failed = 0, self._ended_to, None
         while True:
-            position, unfinished = _page(self._ended_to)
+            position, unfinished = _page(after)
             if position is None:
-                return ended
-            if unfinished:
-                self._end(unfinished)
-            self._ended_to, ended = position, ended + len(unfinished)
+                break
+            try:
+                if unfinished:
+                    self._end(unfinished)
+            except InternalError as error:
+                failed = error
+            if failed is None:
+                self._ended_to = position
+            after, ended = position, ended + len(unfinished)
+        if failed is not None:
+            raise failed
+        return ended
 
     def _end(self, unfinished: Sequence[Started]) -> None:
-        """Settle transfers; those whose settlement is refused fail, and what they reserved is free again."""
+        """Settle transfers; those whose settlement is refused fail, and what they reserved is free again.
+
+        Raises: what kept a step from being tried. That is no refusal, and the transfer waits for the next pass.
+        """
         settled = execute([_settlement(transfer) for transfer in unfinished], on_commit=self._on_commit)
         failures = [
             _failure(transfer, outcome.error)
             for transfer, outcome in zip(unfinished, settled, strict=True)
-            if isinstance(outcome, Rejected) and not _has_ended(outcome)
+            if isinstance(outcome, Rejected) and not _has_ended(outcome) and not _is_put_off(outcome)
         ]
-        if failures:
-            failed = execute(failures, on_commit=self._on_commit)
-            assert all(_is_over(outcome) for outcome in failed), "a hold can always be released"
+        failed = execute(failures, on_commit=self._on_commit) if failures else []
+        for outcome in (*settled, *failed):
+            if isinstance(outcome, Rejected) and _is_put_off(outcome):
+                raise outcome.error
+        assert all(_is_over(outcome) for outcome in failed), "a hold can always be released"
 
 
 def run_sagas(stop: threading.Event, on_commit: Callable[[], None]) -> None:
@@ -88,7 +102,7 @@ def run_sagas(stop: threading.Event, on_commit: Callable[[], None]) -> None:
             if ended := manager.work():
                 log.info("transfers ended", count=ended)
             failures, pause_s = 0, POLL_S
-        except (Busy, StoreUnavailable) as error:
+        except (Busy, StoreUnavailable, InternalError) as error:
             failures += 1
             log.warning("transfers wait", code=error.code, error=str(error), failures=failures)
             pause_s = min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2 ** min(failures, 10))
@@ -126,6 +140,11 @@ def _step(transfer: Started, name: str, command: Command) -> Submission:
         correlation_id=transfer.transfer_id,
         causation_id=str(transfer.event_id),
     )
+
+
+def _is_put_off(outcome: Rejected) -> bool:
+    """Return whether nobody has decided: the store was away for a part of a call, or we failed at this one."""
+    return outcome.error.retryable or isinstance(outcome.error, InternalError)
 
 
 def _has_ended(outcome: Rejected) -> bool:

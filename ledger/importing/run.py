@@ -13,6 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from ledger.api.elements import execute_elements, outcome_body, submission_of_element
+from ledger.api.submissions import is_key
 from ledger.domain.errors import LedgerError, Malformed
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import InternalError
@@ -35,7 +36,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One line with what became of it."""
+    """One line with what became of it. `idempotency_key`: None where a malformed line shows none."""
 
     line: Line
     idempotency_key: str | None
@@ -99,7 +100,7 @@ def import_lines(
                 entries, is_atomic=options.is_atomic, is_dry_run=options.is_dry_run, engine=engine
             )
             answers = [
-                Answered(line, entry.idempotency_key if isinstance(entry, Submission) else None, outcome)
+                Answered(line, _key_of(line, entry, options.actor), outcome)
                 for (line, entry), outcome in zip(batch, outcomes, strict=True)
             ]
             done = list(takewhile(lambda answered: not _is_put_off(answered), answers))
@@ -136,3 +137,11 @@ def _entry(line: Line, actor: str, keys: DerivedKeys) -> Entry:
         return line.content
     entry = submission_of_element(line.content, actor)
     return keys.keyed(entry) if isinstance(entry, Submission) else entry
+
+
+def _key_of(line: Line, entry: Entry, actor: str) -> str | None:
+    """Return a line's key: a malformed line has the one that it brings, if it can be read and is one."""
+    if isinstance(entry, Submission):
+        return entry.idempotency_key
+    key = line.content.get("idempotency_key") if isinstance(line.content, dict) else None
+    return key if isinstance(key, str) and is_key(key, actor) else None

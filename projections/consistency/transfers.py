@@ -81,7 +81,7 @@ class Transfers:
             self._open.put(hold_id, _placed(step, hold_id))
         else:
             event = step.sequenced.event
-            is_expired = event.metadata["command_type"] == "expire-hold"
+            is_expired = event.metadata["command_type"] in ("expire-hold", "close-account")
             status = "captured" if event.event_type == "HoldCaptured" else "expired" if is_expired else "released"
             self._change(hold_id, [step.sequenced], status, -step.moved_minor, done)
 

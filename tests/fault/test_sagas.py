@@ -19,6 +19,7 @@ from ledger.engine import sagas
 from ledger.engine.execute import execute
 from ledger.engine.sagas import ProcessManager
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
+from ledger.errors import StoreUnavailable
 from ledger.store import event_store
 from tests.fault.proxy import Fault, FaultyServer, faulty_event_store, is_append
 from tests.integration.test_verify_ledger import faults
@@ -244,8 +245,6 @@ def test_processes_killed_again_and_again_end_every_transfer_once() -> None:
 
 def test_a_busy_store_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop of the command: an outage is logged and tried again, and it stops when it is told to."""
-    from ledger.errors import StoreUnavailable
-
     transfer_id, stop, outages = started(), threading.Event(), []
 
     def fail_twice(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:

@@ -57,31 +57,59 @@ def test_nonsense_among_commands_is_an_outcome_of_its_own_and_the_others_are_car
     assert history(account_id)[-1] == (1 + len(NONSENSE), "MoneyDeposited", 100 * len(NONSENSE))
 
 
-def test_a_defect_in_a_later_part_is_an_outcome_of_each_command_that_it_stopped(
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_batch_that_is_sent_again_under_its_key_does_nothing_twice(operator: Client, atomic: bool) -> None:
+    account_id, key, own = open_account(operator), new_id("batch"), new_id("own")
+    deposit = {"type": "deposit", "account_id": account_id, "amount": "1"}
+    commands = [deposit, deposit, {**deposit, "idempotency_key": own}, {**deposit, "idempotency_key": None}]
+    body = {"commands": commands, "atomic": atomic}
+    first, again = (ok(post(operator, "batch", body, Idempotency_Key=key)) for _ in range(2))
+    assert [outcome["replayed"] for outcome in first["outcomes"]] == [False] * 4
+    assert [outcome["replayed"] for outcome in again["outcomes"]] == [True] * 4
+    assert [o["event_id"] for o in again["outcomes"]] == [o["event_id"] for o in first["outcomes"]]
+    assert history(account_id)[-1] == (5, "MoneyDeposited", 4_00)
+    body["commands"] = [deposit, {**deposit, "amount": "2"}]
+    codes = [o.get("code", "replayed") for o in ok(post(operator, "batch", body, Idempotency_Key=key))["outcomes"]]
+    assert codes == ["replayed", "idempotency_key_reused"]
+    single = ok(post(operator, "deposit", {"account_id": account_id, "amount": "1"}, Idempotency_Key=f"{key}/3"), 201)
+    assert single["replayed"] is True
+    assert history(account_id)[-1] == (5, "MoneyDeposited", 4_00)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "k" * 251])
+def test_a_batch_whose_key_is_none_is_refused_as_a_whole(operator: Client, key: str) -> None:
+    account_id = open_account(operator)
+    body = {"commands": [{"type": "deposit", "account_id": account_id, "amount": "1"}]}
+    problem(post(operator, "batch", body, Idempotency_Key=key), 400, "invalid_idempotency_key")
+    assert len(history(account_id)) == 1
+    assert ok(post(operator, "batch", body, Idempotency_Key=new_id("k").ljust(250, "k")))["success"]
+
+
+def test_a_defect_is_the_outcome_of_the_command_that_it_came_with(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account_id, real, parts = open_account(operator), engine.execute_in_one_transaction, list[int]()
-    commands = [
-        {"type": "deposit", "account_id": account_id, "amount": "1", "idempotency_key": new_id("key")} for _ in range(5)
-    ]
+    account_id, real, keys = (
+        open_account(operator),
+        engine.execute_in_one_transaction,
+        [new_id("key") for _ in range(5)],
+    )
+    commands = [{"type": "deposit", "account_id": account_id, "amount": "1", "idempotency_key": key} for key in keys]
 
-    def fails_second(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
-        parts.append(len(submissions))
-        if len(parts) == 2:
+    def fall_over(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
+        if any(submission.idempotency_key == keys[3] for submission in submissions):
             raise ZeroDivisionError("a defect")
         return real(submissions, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
-        patch.setattr(engine, "execute_in_one_transaction", fails_second)
+        patch.setattr(engine, "execute_in_one_transaction", fall_over)
         answered = ok(post(operator, "batch", {"commands": commands}))
-    assert (answered["success"], answered["accepted"], answered["rejected"]) == (False, 2, 3)
-    stopped = answered["outcomes"][2:]
-    assert {(outcome["code"], outcome["status"]) for outcome in stopped} == {("internal_error", 500)}
-    assert "same idempotency key" in stopped[0]["detail"]
+    assert (answered["success"], answered["accepted"], answered["rejected"]) == (False, 4, 1)
+    failed = answered["outcomes"][3]
+    assert (failed["code"], failed["status"]) == ("internal_error", 500)
+    assert "same idempotency key" in failed["detail"]
     assert "ZeroDivisionError" not in json.dumps(answered)
     again = ok(post(operator, "batch", {"commands": commands}))
-    assert [outcome["replayed"] for outcome in again["outcomes"]] == [True] * 2 + [False] * 3
+    assert [outcome["replayed"] for outcome in again["outcomes"]] == [True, True, True, False, True]
     assert history(account_id)[-1] == (6, "MoneyDeposited", 5_00)
 
 

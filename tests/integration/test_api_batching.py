@@ -113,8 +113,9 @@ async def test_a_command_that_breaks_the_engine_fails_alone(batcher: Batcher, ga
     await queued()
     gate.opened.set()
     results = await asyncio.gather(first, *tasks, return_exceptions=True)
-    failed = [index for index, result in enumerate(results[1:]) if isinstance(result, RuntimeError)]
+    failed = [index for index, result in enumerate(results[1:]) if isinstance(result, Rejected)]
     assert failed == [3, 17]
+    assert {results[1 + index].error.code for index in failed} == {"internal_error"}  # type: ignore[union-attr]
     assert all(isinstance(result, Accepted) for index, result in enumerate(results[1:]) if index not in failed)
     events = await asyncio.to_thread(history, account_id)
     assert [version for version, *_ in events] == list(range(1, 33))

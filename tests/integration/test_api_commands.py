@@ -13,6 +13,7 @@ from chronicle.roles import Role
 from ledger.store.recorded import event_id_of
 from tests.api_world import client_with, get, new_id, ok, open_account, post, problem
 from tests.ledger_world import history, rows, scalar, table_sizes
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -204,3 +205,16 @@ def test_text_may_be_in_any_script(operator: Client) -> None:
     ok(post(operator, "create-account", body), 201)
     event_id = scalar("SELECT event_id FROM events WHERE aggregate_id = %s", account_id)
     assert ok(get(operator, f"events/{event_id}"))["data"]["owner_name"] == owner_name
+
+
+def test_closing_an_account_is_about_none_of_the_holds_that_it_releases(operator: Client) -> None:
+    account_id = open_account(operator)
+    ok(post(operator, "set-overdraft-limit", {"account_id": account_id, "limit": "10"}), 201)
+    expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    hold = {"account_id": account_id, "amount": "1", "expires_at": expires_at.isoformat()}
+    held = ok(post(operator, "place-hold", hold), 201)
+    assert held["hold_id"] == held["command_id"]
+    wait_for(lambda: datetime.now(UTC) > expires_at, "the deadline")
+    closed = ok(post(operator, "close-account", {"account_id": account_id}), 201)
+    assert [event["type"] for event in closed["events"]] == ["HoldReleased", "AccountClosed"]
+    assert "hold_id" not in closed

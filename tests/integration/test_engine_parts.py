@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -97,52 +97,95 @@ def test_what_comes_after_a_part_that_cannot_be_written_is_told_so_and_may_be_se
     assert history(account_id)[-1] == (count + 1, "MoneyDeposited", 100 * count)
 
 
-@pytest.mark.parametrize("is_written", [False, True])
-def test_a_defect_in_a_later_part_leaves_every_command_an_answer_and_nothing_is_done_twice(
-    monkeypatch: pytest.MonkeyPatch, is_written: bool
-) -> None:
-    monkeypatch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
-    account_id, calls = new_account(), list[int]()
+def falls_over(monkeypatch: pytest.MonkeyPatch, *fatal: Submission, is_written: bool = False) -> list[int]:
+    """Have the engine fall over whenever one of these is among what it writes; return how many it was given each time.
 
-    def fails_second() -> None:
-        calls.append(1)
-        if len(calls) == 2:
+    `is_written`: the first time for each call it falls over only when everything is committed.
+    """
+    ids, sizes = {s.command_id for s in fatal}, list[int]()
+
+    def fall_over(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
+        sizes.append(len(submissions))
+        is_fatal = any(s.command_id in ids for s in submissions)
+        if is_fatal and is_written and not options["may_be_written"]:
+            transaction.execute_in_one_transaction(submissions, **options)
+        if is_fatal:
             raise ZeroDivisionError("a defect")
+        return transaction.execute_in_one_transaction(submissions, **options)
 
-    with monkeypatch.context() as patch:
-        if is_written:
-            outcomes = execute(keyed(account_id, 6), on_commit=fails_second)
-        else:
-            patch.setattr(engine, "execute_in_one_transaction", before(fails_second, engine.execute_in_one_transaction))
-            outcomes = execute(keyed(account_id, 6))
-    assert codes(outcomes) == ["accepted"] * 2 + ["internal_error"] * 4
-    failed = outcomes[-1]
-    assert isinstance(failed, Rejected)
-    assert isinstance(failed.error, InternalError)
-    assert isinstance(failed.error.__cause__, ZeroDivisionError)
-    assert history(account_id)[-1][2] == 100 * (4 if is_written else 2)
-    again = execute(keyed(account_id, 6))
-    assert [isinstance(o, Accepted) and o.replayed for o in again].count(True) == (4 if is_written else 2)
-    assert history(account_id)[-1] == (7, "MoneyDeposited", 6_00)
+    monkeypatch.setattr(engine, "execute_in_one_transaction", fall_over)
+    return sizes
 
 
-def before(what: Callable[[], None], function: Callable[..., list[Outcome]]) -> Callable[..., list[Outcome]]:
-    def both(*arguments: Any, **options: Any) -> list[Outcome]:
-        what()
-        return function(*arguments, **options)
-
-    return both
-
-
-def test_a_defect_in_the_first_part_or_in_the_only_one_is_raised() -> None:
+@pytest.mark.parametrize("is_written", [False, True])
+@pytest.mark.parametrize("culprits", [[0], [3], [4, 9], [7, 8, 10], []])
+def test_a_defect_is_the_outcome_of_its_own_command_and_the_others_are_carried_out_once(
+    monkeypatch: pytest.MonkeyPatch, culprits: list[int], is_written: bool
+) -> None:
+    """Parts of 5, 5 and 1; what is told to have failed may have been written, and its key says so."""
+    monkeypatch.setattr(engine, "COMMANDS_PER_TRANSACTION", 5)
     account_id = new_account()
+    commands, count = keyed(account_id, 11), 11
+    with monkeypatch.context() as patch:
+        falls_over(patch, *(commands[n] for n in culprits), is_written=is_written)
+        outcomes = execute(commands)
+    assert codes(outcomes) == ["internal_error" if n in culprits else "accepted" for n in range(count)]
+    assert not any(isinstance(outcome, Accepted) and outcome.replayed for outcome in outcomes)
+    for n in culprits:
+        failed = outcomes[n]
+        assert isinstance(failed, Rejected)
+        assert isinstance(failed.error, InternalError)
+        assert isinstance(failed.error.__cause__, ZeroDivisionError)
+    written = count if is_written else count - len(culprits)
+    assert history(account_id)[-1] == (1 + written, "MoneyDeposited", 100 * written)
+    again = execute(keyed(account_id, count))
+    assert [isinstance(o, Accepted) and o.replayed for o in again].count(True) == written
+    assert history(account_id)[-1] == (1 + count, "MoneyDeposited", 100 * count)
 
-    def fails() -> None:
-        raise ZeroDivisionError("a defect")
 
-    for options in ({}, {"atomic": True}):
-        with pytest.raises(ZeroDivisionError):
-            execute([submission(Deposit(account_id, ONE))], on_commit=fails, **options)
+def test_a_refusal_beside_a_defect_is_on_record_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    account_id = new_account()
+    refused, fatal = submission(Withdraw(account_id, ONE)), submission(Deposit(account_id, ONE))
+    with monkeypatch.context() as patch:
+        falls_over(patch, fatal, is_written=True)
+        assert codes(execute([refused, fatal])) == ["insufficient_funds", "internal_error"]
+    assert scalar("SELECT count(*) FROM refusals WHERE command_id = %s", refused.command_id) == 1
+
+
+def test_one_command_of_many_is_found_in_few_steps_and_too_many_are_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account_id = new_account()
+    commands = [submission(Deposit(account_id, ONE)) for _ in range(COMMANDS_PER_TRANSACTION)]
+    with monkeypatch.context() as patch:
+        sizes = falls_over(patch, commands[333])
+        assert codes(execute(commands)).count("internal_error") == 1
+    assert len(sizes) < 25
+    with monkeypatch.context() as patch:
+        sizes = falls_over(patch, *(fatal := [submission(Deposit(account_id, ONE)) for _ in range(500)]))
+        assert set(codes(execute(fatal))) == {"internal_error"}
+    assert sizes.count(1) == engine.DEFECTS_MAX
+    assert history(account_id)[-1][2] == 100 * (COMMANDS_PER_TRANSACTION - 1)
+
+
+def test_a_lone_command_has_its_defect_for_an_outcome_and_one_plan_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = submission(Deposit(new_account(), ONE))
+    falls_over(monkeypatch, command)
+    assert codes(execute([command])) == ["internal_error"]
+    with pytest.raises(ZeroDivisionError):
+        execute([command], atomic=True)
+
+
+def test_a_lone_command_that_was_written_before_something_broke_is_answered_as_written() -> None:
+    account_id, broken = new_account(1), list[int]()
+
+    def break_down() -> None:
+        broken.append(1)
+        raise ZeroDivisionError("after the commit")
+
+    assert codes(execute([submission(Withdraw(account_id, ONE))], on_commit=break_down)) == ["accepted"]
+    assert broken == [1]
+    assert len(history(account_id)) == 3
 
 
 def test_a_call_of_which_nothing_was_written_is_put_off_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

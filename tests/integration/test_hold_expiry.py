@@ -7,20 +7,32 @@ import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from chronicle import hold_expiry
 from chronicle.hold_expiry import HoldExpiry, expire_holds
-from ledger.domain.commands import CaptureHold, FreezeAccount, PlaceHold, ReleaseHold, Withdraw
+from ledger.domain.commands import (
+    CaptureHold,
+    CloseAccount,
+    FreezeAccount,
+    PlaceHold,
+    ReleaseHold,
+    SetOverdraftLimit,
+    Withdraw,
+)
 from ledger.engine.execute import execute
 from ledger.engine.submission import Accepted
 from ledger.errors import StoreUnavailable
 from projections import rebuild
 from projections.connection import read_model_connection
 from projections.projection import by_name
+from tests.integration.test_verify_ledger import faults
 from tests.ledger_world import accepted, new_account, rejected, rows, submission
+from tests.proof_world import sign
 from tests.read_world import (
     STOP_S_MAX,
     Background,
@@ -220,3 +232,31 @@ def test_money_is_available_again_at_the_deadline_without_any_worker() -> None:
     assert rejected(Withdraw(account_id, Decimal(10))).error.code == "insufficient_funds"
     wait_until_over(SOON_S)
     accepted(Withdraw(account_id, Decimal(10)))
+
+
+def test_an_account_whose_holds_have_expired_is_closed_without_any_worker_and_its_holds_with_it() -> None:
+    account_id, other_id = new_account(10), new_account(10)
+    ended = {place(account_id, SOON_S, amount) for amount in (4, 5)}
+    open_one = place(other_id, 600)
+    project()
+    accepted(SetOverdraftLimit(account_id, Decimal(10)))
+    accepted(SetOverdraftLimit(other_id, Decimal(10)))
+    for emptied in (account_id, other_id):
+        accepted(Withdraw(emptied, Decimal(10)))
+    refused = rejected(CloseAccount(account_id)).error
+    assert (refused.code, refused.fields["held"]) == ("account_not_empty", "9.00")
+    wait_until_over(SOON_S)
+    closed = accepted(CloseAccount(account_id))
+    assert [event.event_type for event in closed.events] == ["HoldReleased", "HoldReleased", "AccountClosed"]
+    assert rejected(CloseAccount(other_id)).error.code == "account_not_empty"
+    release_due()  # the read model still shows them open
+    assert released() == dict.fromkeys(ended, ("tester", 1))
+    project()
+    assert shown() == {**dict.fromkeys(ended, "expired"), open_one: "held"}
+    call_command("verify_consistency", stdout=StringIO())
+    with read_model_connection() as connection:
+        rebuild.build(connection, by_name("transfers"), lambda *_: None)
+        rebuild.switch(connection, by_name("transfers"), require_equal=True)
+        rebuild.drop_previous(connection, by_name("transfers"))
+    sign()
+    assert faults(semantic=True) == []

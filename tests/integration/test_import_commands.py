@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.import_world import Imported, deposits, jsonl, outcomes
 from tests.ledger_world import history, new_account, rows, table_sizes
 
 pytestmark = pytest.mark.usefixtures("database")
+CSV_HEADER = ("type", "account_id", "amount", "idempotency_key")
 STORED_KEYS = "SELECT count(*) FROM idempotency_keys WHERE key LIKE %s"
 
 
@@ -99,6 +101,34 @@ def test_a_malformed_line_is_named_and_nothing_of_it_is_written(tmp_path: Path) 
     jsonl(path, one, two, three)  # mended
     assert Imported(path).printed == "3 lines: 3 accepted (2 of them before), 0 rejected, 0 malformed"
     assert balance(account_id) == 6_00
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("arguments", [(), ("--atomic",), ("--dry-run",)])
+def test_a_malformed_line_is_answered_with_its_number_and_with_its_key_if_it_shows_one(
+    tmp_path: Path, suffix: str, arguments: tuple[str, ...]
+) -> None:
+    account_id, answers, path = new_account(), tmp_path / "answers.jsonl", tmp_path / f"in.{suffix}"
+    deposit = deposits(account_id, 1)[0]
+    lines: list[Any] = [
+        {**deposit, "amount": "no", "idempotency_key": "of-a-field"},
+        {**deposit, "type": "nothing", "idempotency_key": "of-the-type"},
+        {**deposit, "idempotency_key": "a blank"},
+        {**deposit, "amount": "no"},
+        '"broken',
+    ]
+    if suffix == "csv":
+        rows_ = [
+            line if isinstance(line, str) else ",".join(line.get(name, "") for name in CSV_HEADER) for line in lines
+        ]
+        path.write_text("\n".join([",".join(CSV_HEADER), *rows_]))
+    else:
+        jsonl(path, *lines, json.dumps({**deposit, "amount": 7, "idempotency_key": "\ud800"}), '{"idempotency_key": 7}')
+    Imported(path, "--outcomes", str(answers), *arguments)
+    found = [(answer["line"], answer["idempotency_key"], answer["success"]) for answer in outcomes(answers)]
+    first, count = (2, 5) if suffix == "csv" else (1, 7)
+    assert found[:2] == [(first, "of-a-field", False), (first + 1, "of-the-type", False)]
+    assert found[2:] == [(first + number, None, False) for number in range(2, count)]
 
 
 def test_with_stop_on_error_nothing_from_a_malformed_line_on_is_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from chronicle.processes import CHECK_FAILED, MISSING
 from ledger.engine import execute as engine
+from ledger.engine.submission import Submission
 from ledger.errors import InternalError, StoreUnavailable
 from ledger.importing import run as importing
 from tests.api_world import new_id
@@ -51,26 +53,25 @@ def test_a_store_that_goes_away_ends_it_and_a_second_run_goes_on(
     assert balance(account_id) == 55_00
 
 
-def test_a_defect_between_the_parts_of_a_batch_ends_it_and_a_second_run_goes_on(
+def test_a_defect_ends_it_at_the_line_that_it_came_with_and_a_second_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account_id = new_account()
+    account_id, answers = new_account(), tmp_path / "answers.jsonl"
     path = jsonl(tmp_path / "in.jsonl", *deposits(account_id, 1, 2, 3, 4))
-    real, parts = engine.execute_in_one_transaction, []
+    real = engine.execute_in_one_transaction
 
-    def fails_second(*arguments: Any, **options: Any) -> Any:
-        parts.append(True)
-        if len(parts) == 2:
+    def fall_over(submissions: Sequence[Submission], **options: Any) -> Any:
+        if any(submission.command.amount == 3 for submission in submissions):  # type: ignore[union-attr]
             raise ZeroDivisionError("a defect")
-        return real(*arguments, **options)
+        return real(submissions, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "COMMANDS_PER_TRANSACTION", 2)
-        patch.setattr(engine, "execute_in_one_transaction", fails_second)
+        patch.setattr(engine, "execute_in_one_transaction", fall_over)
         with pytest.raises(InternalError):
-            Imported(path)
-    assert balance(account_id) == 3_00
-    assert Imported(path).printed == "4 lines: 4 accepted (2 of them before), 0 rejected, 0 malformed"
+            Imported(path, "--outcomes", str(answers))
+    assert [answer["line"] for answer in outcomes(answers)] == [1, 2]
+    assert balance(account_id) == 7_00
+    assert Imported(path).printed == "4 lines: 4 accepted (3 of them before), 0 rejected, 0 malformed"
     assert balance(account_id) == 10_00
 
 

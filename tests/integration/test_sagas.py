@@ -141,6 +141,43 @@ def test_a_settled_transfer_is_reversed_and_its_row_says_so(operator: Client) ->
     assert_books_are_right()
 
 
+def test_a_transfer_in_steps_is_reversed_by_the_id_that_its_start_was_answered_with(operator: Client) -> None:
+    """Once, in parts that are counted together, whichever of its ids is named."""
+    source, target = open_account(operator, "100.00"), open_account(operator)
+    transfer_id = start(operator, source, target)
+    by_start = {"command_id": transfer_id, "reason": "mistaken"}
+    problem(post(operator, "reverse", by_start, Idempotency_Key="early"), 400, "nothing_to_reverse")
+    order_everything()
+    ProcessManager().work()
+    events = {e["type"]: e["event_id"] for e in seen(operator, transfer_id)["events"]}
+    named = [by_start, *({"event_id": events[name], "reason": "mistaken"} for name in ("FundsHeld", "HoldCaptured"))]
+    ok(post(operator, "reverse", {**by_start, "amount": "10"}, Idempotency_Key="early"), 201)
+    for body in named[1:]:
+        ok(post(operator, "reverse", {**body, "amount": "5"}), 201)
+    for body in named:
+        refused = problem(post(operator, "reverse", {**body, "amount": "10.01"}), 422, "reversal_exceeded")
+        assert refused["left"] == "10.00"
+    ok(post(operator, "reverse", by_start), 201)
+    for body in named:
+        problem(post(operator, "reverse", body), 422, "already_reversed")
+    assert rows("SELECT count(DISTINCT aggregate_id), count(*) FROM events WHERE event_type = 'CommandReversed'") == [
+        (1, 4)]  # fmt: skip
+    assert (seen(operator, transfer_id)["status"], ok(get(operator, f"accounts/{source}"))["balance"]) == (
+        "reversed", "100.00")  # fmt: skip
+    assert_books_are_right()
+
+
+def test_a_transfer_in_steps_that_failed_has_nothing_to_reverse(operator: Client) -> None:
+    source, target = open_account(operator, "100.00"), open_account(operator)
+    transfer_id = start(operator, source, target)
+    ok(post(operator, "freeze-account", {"account_id": target}), 201)
+    order_everything()
+    ProcessManager().work()
+    (event_id,) = (e["event_id"] for e in seen(operator, transfer_id)["events"] if e["type"] == "TransferFailed")
+    for named in ({"command_id": transfer_id}, {"event_id": event_id}):
+        problem(post(operator, "reverse", {**named, "reason": "mistaken"}), 400, "nothing_to_reverse")
+
+
 def test_reversals_of_every_kind_leave_books_that_balance(operator: Client) -> None:
     one, other = open_account(operator, "100.00"), open_account(operator, "100.00")
     euros = open_account(operator, "100.00", "EUR")

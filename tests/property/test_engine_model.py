@@ -61,6 +61,9 @@ class EngineAgainstModel(HoldsMachine):
     @rule(target=moves, number=numbers, amount=st.none() | amounts)
     def withdraw(self, number: int, amount: Decimal | None) -> ModelMove:
         """None: all there is to the cent, which shows best what is held and what is not."""
+        return self.take_out(number, amount)
+
+    def take_out(self, number: int, amount: Decimal | None) -> ModelMove:
         account = self.model[self.ids[number]]
         amount = Decimal(max(1, account.available)) / 100 if amount is None else amount
         short = "insufficient_funds" if cents(amount) > account.available else None
@@ -166,11 +169,24 @@ class EngineAgainstModel(HoldsMachine):
         expected = "account_closed" if account.status == "closed" else None
         self.check(command, expected, lambda: self.stand(account, "active" if is_frozen else "frozen"))
 
-    @rule(number=numbers)
-    def close(self, number: int) -> None:
+    @rule(number=numbers, held=st.none() | amounts)
+    def close(self, number: int, held: Decimal | None) -> None:
+        """`held`: on an account that is then emptied; by chance hardly any is closed with a hold that has expired."""
         account = self.model[self.ids[number]]
-        expected = self.blocked(account) or ("account_not_empty" if account.balance or account.holds else None)
-        self.check(CloseAccount(self.ids[number]), expected, lambda: self.stand(account, "closed"))
+        if held is not None:
+            self.hold_until_it_expires(number, held)
+            self.take_out(number, Decimal(max(1, account.balance)) / 100)
+        expired = account.holds.keys() & account.expired
+        is_empty = not account.balance and account.holds.keys() == expired
+        expected = self.blocked(account) or (None if is_empty else "account_not_empty")
+
+        def apply() -> None:
+            for hold_id in expired:
+                del account.holds[hold_id]
+            account.version += len(expired)
+            self.stand(account, "closed")
+
+        self.check(CloseAccount(self.ids[number]), expected, apply)
 
     @rule(order=st.permutations(range(ACCOUNTS)), amounts=st.tuples(amounts, amounts), off=st.sampled_from([0, 0, 1]))
     def multi_transfer(self, order: list[int], amounts: tuple[Decimal, Decimal], off: int) -> None:

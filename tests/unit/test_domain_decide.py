@@ -84,6 +84,20 @@ def test_close_account_needs_an_empty_one() -> None:
     assert events_of(CloseAccount("bob", "moved")) == [("bob", AccountClosed("moved"))]
 
 
+def test_close_account_releases_what_has_expired_in_an_order_that_the_state_does_not_give() -> None:
+    assert events_of(CloseAccount("over", "moved")) == [
+        ("over", HoldReleased("h-4", 3, "expired")),
+        ("over", HoldReleased("h-5", 2, "expired")),
+        ("over", AccountClosed("moved")),
+    ]
+
+
+def test_close_account_says_what_is_still_held_not_what_has_expired() -> None:
+    refusal = refusal_of(CloseAccount("half"))
+    assert (refusal.code, refusal.fields["held"]) == ("account_not_empty", "0.02")
+    assert "has 1 open holds" in str(refusal)
+
+
 def test_set_overdraft_limit_may_go_down_to_what_is_used() -> None:
     assert events_of(SetOverdraftLimit("used", Decimal(30))) == [("used", OverdraftLimitChanged(3_000, ""))]
     assert events_of(SetOverdraftLimit("ann", Decimal(0))) == [("ann", OverdraftLimitChanged(0, ""))]

@@ -72,6 +72,7 @@ CASES: dict[c.Command, dict[str, State | None]] = {
     c.FreezeAccount("a", "court order"): {"a": account()},
     c.UnfreezeAccount("a", "lifted"): {"a": account(status="frozen")},
     c.CloseAccount("a", "moved"): {"a": account(balance_minor=0)},
+    c.CloseAccount("a", "late"): {"a": replace(with_hold(NOW - timedelta(minutes=1)), balance_minor=0)},
     c.SetOverdraftLimit("a", Decimal("12.30"), "agreed"): {"a": account()},
     c.PlaceHold("a", Decimal(5), "hotel", LATER): {"a": account()},
     c.PlaceHold("a", Decimal(5)): {"a": account()},

@@ -85,6 +85,8 @@ REFUSALS = [
     (CloseAccount("gone"), NOW, "account_closed"),
     (CloseAccount("cold"), NOW, "account_frozen"),
     (CloseAccount("ann"), NOW, "account_not_empty"),
+    (CloseAccount("late"), NOW, "account_not_empty"),
+    (CloseAccount("half"), NOW, "account_not_empty"),
     (SetOverdraftLimit("ann", Decimal("-1")), NOW, "amount_not_positive"),
     (SetOverdraftLimit("gone", Decimal(1)), NOW, "account_closed"),
     (SetOverdraftLimit("used", Decimal("29.99")), NOW, "overdraft_in_use"),
