@@ -10,11 +10,12 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from projections import rebuild, selectors
-from projections.connection import read_model_connection
+from projections import differences, rebuild, selectors
+from projections.connection import Connection, read_model_connection
 from projections.differences import Difference
 from projections.models import Transaction
 from projections.projection import by_name
+from projections.shadow import Shadow
 from tests.read_world import (
     STOP_S_MAX,
     assert_read_model_is_right,
@@ -161,9 +162,52 @@ def test_what_differs_is_shown_before_it_is_decided_to_switch() -> None:
     assert_read_model_is_right()
 
 
+def test_commands_become_visible_while_what_differs_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And neither the comparison nor the switch is put off by them."""
+    ids = a_built_read_model()
+    count, heads = differences.differences, []
+
+    def count_for_long(connection: Connection, shadow: Shadow) -> list[Difference]:
+        submit(*random_commands(ids, 10, seed=7))
+        heads.append(order_everything())
+        wait_until_applied(heads[-1])
+        return count(connection, shadow)
+
+    monkeypatch.setattr(differences, "differences", count_for_long)
+    with relay(), projector():
+        code, printed = call("transactions", "--no-switch", "--diff")
+        assert (code, "transactions: 0 rows only live, 0 only rebuilt" in printed) == (0, True), printed
+        code, printed = call("transactions", "--require-equal")
+        assert (code, f"switched at position {heads[-1]}," in printed) == (0, True), printed
+        wait_until_applied()
+    assert heads[0] < heads[1]
+    assert_read_model_is_right()
+
+
+def test_rows_that_somebody_changed_after_they_were_compared_are_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_built_read_model()
+    count = differences.differences
+
+    def count_and_retry(connection: Connection, shadow: Shadow) -> list[Difference]:
+        found = count(connection, shadow)
+        change_read_model(  # as retry_parked does
+            "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-3'",
+            "UPDATE checkpoints SET revision = revision + 1 WHERE projection = 'accounts'",
+        )
+        return found
+
+    monkeypatch.setattr(differences, "differences", count_and_retry)
+    code, printed = call("accounts", "--require-equal")
+    assert (code, "somebody else has changed the rows of accounts since they were compared" in printed) == (1, True)
+    assert read_model("SELECT count(*) FROM rebuild_accounts.accounts") == [(6,)], "what was built is still there"
+    monkeypatch.undo()
+    code, printed = call("accounts", "--require-equal")
+    assert (code, "accounts: 1 rows only live, 1 only rebuilt" in printed) == (1, True)
+
+
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
     a_built_read_model(commands=3_000)
-    point, command = "after:projections.rebuild.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
+    point, command = "after:projections.level.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
     killed = subprocess.run([*KILLED_AT, point, *command], cwd=REPOSITORY)
     assert killed.returncode == -signal.SIGKILL
     interrupted_at = built("transactions")
