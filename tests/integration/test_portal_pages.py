@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from io import StringIO
 
@@ -28,13 +27,8 @@ from tests.read_world import change_read_model, order_everything, projector, sub
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
@@ -44,11 +38,6 @@ pytestmark = pytest.mark.usefixtures("_town", "database")
 def _fresh_books(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sums that the tests before have left may be of stores that are empty since."""
     monkeypatch.setattr(status, "BOOKS", CachedBooks())
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 @pytest.fixture
