@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any
 
@@ -25,7 +25,7 @@ from ledger.api.base import in_thread
 from ledger.api.problems import method_not_allowed
 
 log = structlog.get_logger()
-View = Callable[[HttpRequest], Awaitable[HttpResponse]]
+View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
 SAFE = ("GET", "HEAD")
 CHECK_S_MAX = 3.0  # a part that needs longer is no use to a request either
 # Databases found migrated: that does not change back, and finding it out reads every migration of the project.
