@@ -8,9 +8,10 @@ PYTHON := $(VENV)/bin/python
 # Installed: touched only when pip was through, so that an interrupted install is done again.
 RUN_READY := $(VENV)/requirements.stamp
 TEST_READY := $(VENV)/requirements-dev.stamp
-# Each has a PostgreSQL and a NATS of its own; more than two would crowd each other out on a small machine.
-# Files go out in their own order: the browser's, the longest, come first, and share one running system.
-TEST_PROCESSES ?= 2
+# Each has a PostgreSQL and a NATS of its own. Two kept two processors half busy: most tests wait for much of their time.
+# Files go out in their own order: the browser's, the longest, come first, to one process and so to one running system;
+# three browsers at once would crowd each other out (tests/scheduling.py).
+TEST_PROCESSES ?= 3
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help

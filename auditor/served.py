@@ -52,7 +52,7 @@ class ServedConsumer(AsyncWebsocketConsumer):
             error = DatabaseUnavailable("the portal's database does not answer")
             await self._refuse(Refused(UNAVAILABLE, error.code, str(error)))
         except* Disconnected:
-            pass  # the client has gone; the event that says so is on its way
+            pass  # nobody is left to be told: the client has gone, and the event that says so is on its way
 
     async def _refuse(self, refusal: Refused) -> None:
         with suppress(Disconnected):

@@ -15,8 +15,6 @@ FROM (SELECT sequenced_at FROM journal ORDER BY position DESC LIMIT %s) AS newes
 WHERE sequenced_at > clock_timestamp() - %s * interval '1 second' GROUP BY 1
 """
 
-SEQUENCED_AT = "SELECT sequenced_at FROM journal WHERE position = %s"
-
 # On the read model: three sums that were each made their own way, in one statement and so in one snapshot. They
 # can be set against each other only where both projections have applied the same events.
 BOOKS = """

@@ -1,14 +1,14 @@
 """The numbers that say how the ledger is doing, as the dashboard shows them and a websocket's status frame carries.
 
-`lag_events` is the head's position minus the slowest checkpoint; `lag_ms` is how long the slowest projection took
-to show the last event, or how old the first one is that it has not shown yet. A database that does not answer is
-named in `unavailable`; its numbers are then missing, never old.
+`lag_events` is the head's position minus the slowest checkpoint, `lag_ms` the greatest lag of a projection as
+`projections.overview` says. A database that does not answer is named in `unavailable`; its numbers are then missing,
+never old.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Any
 
 import django.db
@@ -40,7 +40,7 @@ class ProjectionStatus:
     is_proven: bool | None
     proven_to: int | None
     lag_events: int | None
-    lag_ms: int
+    lag_ms: int | None
     lag_percentiles_ms: tuple[float, float, float] | None
     parked: int
     alarm: str
@@ -74,7 +74,6 @@ class _Journal:
     events_per_second: float
     outbox_waiting: int
     late_events: int
-    now: datetime
 
 
 def read_status(is_stream_connected: bool | None = None) -> Status:
@@ -108,11 +107,11 @@ def read_status(is_stream_connected: bool | None = None) -> Status:
         "totals": list(books.totals),
         "is_balanced": books.is_balanced,
     }
-    if journal is not None and projections:
-        try:
-            numbers |= _lag(projections, journal)
-        except StoreUnavailable:
-            unavailable.append("event_store")
+    if projections:
+        numbers |= {
+            "lag_events": _most(p.lag_events for p in projections),
+            "lag_ms": _most(p.lag_ms for p in projections),
+        }
     return Status(**numbers, unavailable=unavailable)
 
 
@@ -129,7 +128,7 @@ def _read_journal() -> _Journal:
         ((count, since, now),) = conn.execute(sql.RATE, (RATE_EVENTS_MAX, RATE_WINDOW_S)).fetchall()
     # A full sample spans less than the window: then its own span is the measure.
     span_s = RATE_WINDOW_S if count < RATE_EVENTS_MAX else max((now - since).total_seconds(), 0.001)
-    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, ledger.late_events(), now)
+    return _Journal(backlog.head_position, round(count / span_s, 1), backlog.outbox_commands, ledger.late_events())
 
 
 def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
@@ -154,12 +153,6 @@ def _read_projections(head_position: int | None) -> list[ProjectionStatus]:
     ]
 
 
-def _lag(projections: list[ProjectionStatus], journal: _Journal) -> dict[str, int | None]:
-    slowest = min(projections, key=lambda projection: projection.position)
-    lag_ms = max(projection.lag_ms for projection in projections)
-    if slowest.lag_events:
-        with connection() as conn, translated():
-            row = conn.execute(sql.SEQUENCED_AT, (slowest.position + 1,)).fetchone()
-        if row is not None:
-            lag_ms = max(lag_ms, int((journal.now - row[0]).total_seconds() * 1000))
-    return {"lag_events": slowest.lag_events, "lag_ms": lag_ms}
+def _most(numbers: Iterable[int | None]) -> int | None:
+    """Return the greatest of those that are known."""
+    return max((number for number in numbers if number is not None), default=None)

@@ -25,10 +25,11 @@ def live(request: HttpRequest) -> HttpResponse:
     given = {name: request.GET.get(name, "").strip() for name in FILTERS}
     refusal = ""
     beginning: Beginning | None = None
+    is_away = False
     try:
         beginning = before_newest(NEWEST_EVENTS, filter_of(given))
     except StoreUnavailable:
-        pass  # the page opens all the same, and begins at the head when there is one again
+        is_away = True  # the page opens all the same, and begins at the head when there is one again
     except Refused as refused:
         refusal = refused.error
     context = {
@@ -39,6 +40,7 @@ def live(request: HttpRequest) -> HttpResponse:
         "journal_query": urlencode({name: given[name] for name in ("event_type", "aggregate_id") if given[name]}),
         "looked_at": beginning and beginning.looked_at,
         "refusal": refusal,
+        "is_away": is_away,
         "after": beginning and beginning.after,
         "event_types": list(EVENT_TYPES),
         # A browser's own table of currencies may differ from the ledger's.

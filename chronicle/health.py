@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
 from typing import Any
 
 import nats
@@ -18,10 +19,14 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from ledger.api.base import in_thread
+from ledger.api.problems import method_not_allowed
 
 log = structlog.get_logger()
+View = Callable[[HttpRequest], Coroutine[Any, Any, HttpResponse]]
+SAFE = ("GET", "HEAD")
 CHECK_S_MAX = 3.0  # a part that needs longer is no use to a request either
 # Databases found migrated: that does not change back, and finding it out reads every migration of the project.
 _migrated: set[str] = set()
@@ -31,10 +36,23 @@ class NotReady(Exception):
     """What a part lacks, in one sentence."""
 
 
+def looked_at(view: View) -> View:
+    """Let everybody look, and nobody do anything else: no form is posted here, so none is checked for being one."""
+
+    @csrf_exempt
+    @wraps(view)
+    async def answer(request: HttpRequest) -> HttpResponse:
+        return await view(request) if request.method in SAFE else method_not_allowed(request.method, SAFE)
+
+    return answer
+
+
+@looked_at
 async def healthz(request: HttpRequest) -> HttpResponse:
     return _answer({"status": "ok"}, 200)
 
 
+@looked_at
 async def readyz(request: HttpRequest) -> HttpResponse:
     """Ask all parts at the same time; 200 when every one of them answers, 503 otherwise."""
     parts: dict[str, Awaitable[None]] = {alias: in_thread(_check_database, alias) for alias in connections}

@@ -79,7 +79,10 @@ def _projections(head: int | None) -> Iterator[Metric]:
         "chronicle_projection_proven_position", "Proven complete up to this position; 0 when not", labels=labels
     )
     lag = GaugeMetricFamily("chronicle_projection_lag_events", "Journal head - position", labels=labels)
-    lag_ms = GaugeMetricFamily("chronicle_projection_lag_ms", "recorded_at to visible, last batch", labels=labels)
+    lag_ms = GaugeMetricFamily(
+        "chronicle_projection_lag_ms", "Age of the first event not applied; of none, what the last took just now",
+        labels=labels,
+    )  # fmt: skip
     percentiles = GaugeMetricFamily(
         "chronicle_projection_lag_minute_ms", "recorded_at to visible, per batch, over the last minute",
         labels=[*labels, "quantile"],
@@ -89,13 +92,13 @@ def _projections(head: int | None) -> Iterator[Metric]:
     for standing in overview.standings(head):
         name = [standing.projection]
         position.add_metric(name, standing.position)
-        lag_ms.add_metric(name, standing.lag_ms)
         alarm.add_metric(name, 1 if standing.alarm else 0)
         parked.add_metric(name, standing.parked)
         for quantile, value in zip(QUANTILES, standing.lag_percentiles_ms or (), strict=False):
             percentiles.add_metric([*name, quantile], value)
-        if standing.behind is not None and standing.proven_to is not None:
+        if standing.behind is not None and standing.lag_ms is not None and standing.proven_to is not None:
             lag.add_metric(name, standing.behind)
+            lag_ms.add_metric(name, standing.lag_ms)
             proven.add_metric(name, standing.proven_to)
     yield from (position, proven, lag, lag_ms, percentiles, alarm, parked)
 

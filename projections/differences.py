@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from django.db.models import Model
 from psycopg import sql
 
+from projections import level
+from projections.checkpoints import Checkpoint
 from projections.connection import Connection
 from projections.shadow import LIVE, Shadow, models_of
 
@@ -30,8 +33,33 @@ class Difference:
         return f"{self.table}: {self.only_live} rows only live, {self.only_rebuilt} only rebuilt{named}"
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`revision`: of the live rows that were compared; it rises when anyone but the projector changes them."""
+
+    differences: list[Difference]
+    revision: int | None
+
+
+def compared(connection: Connection, shadow: Shadow, checkpoint: Checkpoint) -> Compared:
+    """Compare the two sets where both stand at one position, while the projector goes on.
+
+    **Why** somebody else holds the live checkpoint: what brings the set level has to be committed before the snapshot
+    is taken, and the counting, which takes minutes on millions of rows, is nothing that anybody should wait for.
+    """
+    level.come_near(connection, checkpoint)
+    with ExitStack() as until_snapshot:
+        until_snapshot.enter_context(level.held(shadow.projection))
+        level.come_level(connection, checkpoint)
+        with connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            revision = level.live_revision(connection, shadow.projection)  # the first query takes the snapshot
+            until_snapshot.close()
+            return Compared(differences(connection, shadow), revision)
+
+
 def differences(connection: Connection, rebuilt: Shadow) -> list[Difference]:
-    """Compare every table of the projection. Hold the live checkpoint, or the two will not stand together."""
+    """Compare every table of the projection. In a snapshot in which both sets stand at one position."""
     return [_difference(connection, rebuilt, model) for model in models_of(rebuilt.projection)]
 
 

@@ -21,11 +21,18 @@ from projections.source import NO_HASH
 PARKED_SHOWN_MAX = 50
 # A projector that works moves a checkpoint or is idle; percentiles older than their window say nothing.
 LAG_SHOWN_FOR = timedelta(seconds=60)
+# What the last event took says for so long how late a read model is: five frames of the dashboard. Any longer, and one
+# that has caught up would go on to be called as late as the last event of its catch-up was.
+LAST_COUNTS_FOR = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`behind`, `is_proven`, `proven_to` are None while the journal does not answer."""
+    """`behind`, `is_proven`, `proven_to`, `lag_ms` are None while the journal does not answer.
+
+    `lag_ms`: how old the first event is that is not applied yet; when there is none, what the last one took from
+    recorded_at to visible if that was just now, and else 0.
+    """
 
     projection: str
     version: int
@@ -35,7 +42,7 @@ class Standing:
     behind: int | None
     is_proven: bool | None
     proven_to: int | None
-    lag_ms: int
+    lag_ms: int | None
     lag_p50_ms: float
     lag_p95_ms: float
     lag_p99_ms: float
@@ -94,12 +101,16 @@ def standings(head: int | None) -> list[Standing]:
         for row in ParkedEvent.objects.values("projection").annotate(events=Count("parked_id"), first=Min("position"))
     }
     proofs: dict[int, bytes | None] = {}
+    ages_ms: dict[int, int] = {}
     found = []
     for projection in registry():
         checkpoint = stored.get(projection.name) or _before_the_first(projection.name, projection.version)
         if head is not None and checkpoint.position not in proofs:
             proofs[checkpoint.position] = source.running_hash_at(checkpoint.position)
         is_proven = None if head is None else proofs[checkpoint.position] == bytes(checkpoint.running_hash)
+        behind = None if head is None else max(0, head - checkpoint.position)
+        if behind and checkpoint.position not in ages_ms:
+            ages_ms[checkpoint.position] = _age_ms(checkpoint.position + 1)
         parked, first_parked = waiting.get(projection.name, (0, 0))
         complete_to = first_parked - 1 if parked else checkpoint.position
         found.append(Standing(
@@ -108,10 +119,10 @@ def standings(head: int | None) -> list[Standing]:
             code_version=projection.version,
             has_run=projection.name in stored,
             position=checkpoint.position,
-            behind=None if head is None else max(0, head - checkpoint.position),
+            behind=behind,
             is_proven=is_proven,
             proven_to=None if is_proven is None else complete_to if is_proven else 0,
-            lag_ms=checkpoint.lag_ms,
+            lag_ms=None if behind is None else ages_ms[checkpoint.position] if behind else _last_took_ms(checkpoint),
             lag_p50_ms=checkpoint.lag_p50_ms,
             lag_p95_ms=checkpoint.lag_p95_ms,
             lag_p99_ms=checkpoint.lag_p99_ms,
@@ -124,6 +135,17 @@ def standings(head: int | None) -> list[Standing]:
 
 def to_json(overview: Overview) -> str:
     return orjson.dumps(asdict(overview), option=orjson.OPT_INDENT_2).decode()
+
+
+def _age_ms(position: int) -> int:
+    """Return how long ago the event at a position was recorded."""
+    event = source.read_at(position)
+    return max(0, int((datetime.now(UTC) - event.event.recorded_at).total_seconds() * 1000)) if event else 0
+
+
+def _last_took_ms(checkpoint: Checkpoint) -> int:
+    """Return what the last event took from recorded_at to visible, if that was just now."""
+    return checkpoint.lag_ms if datetime.now(UTC) - checkpoint.updated_at <= LAST_COUNTS_FOR else 0
 
 
 def _before_the_first(name: str, version: int) -> Checkpoint:

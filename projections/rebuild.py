@@ -2,7 +2,8 @@
 
 What is built survives an interruption: its checkpoint is in its schema, and the next call goes on from there.
 The switch holds the live checkpoint's row, so the projector waits for it, catches up the last events, and
-renames; the old set is kept until it is dropped, and going back is the same switch the other way.
+renames; the old set is kept until it is dropped, and going back is the same switch the other way. A comparison holds
+it only until both sets have come to one position, and counts in a snapshot of that moment.
 """
 
 from __future__ import annotations
@@ -13,26 +14,18 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from projections import checkpoints as places
-from projections import parking, source
-from projections.applying import apply_batch, with_statements
+from projections import level, source
 from projections.checkpoints import Checkpoint
 from projections.connection import Connection, try_lock
-from projections.differences import Difference, differences
-from projections.intake import Intake
-from projections.lag import Percentiles
+from projections.differences import Compared, Difference, compared
+from projections.level import Progress
 from projections.projection import Projection
 from projections.shadow import KEPT_BESIDE, LIVE, Shadow
 
 # The switch waits no longer for the tables, because whoever comes after it waits behind it; then it tries again.
 LOCK_WAIT_S_MAX = 1
 SWITCH_ATTEMPTS_MAX = 30
-BATCH_MAX = 2_000  # events in one transaction, as the projector's
-# So few events are caught up while the live checkpoint is held, some 10 ms of work.
-GAP_AT_SWITCH_MAX = 500
-NO_LAG = Percentiles()
 
-Progress = Callable[[int, int], None]  # (position, up to)
 Show = Callable[[Difference], None]
 
 
@@ -68,11 +61,8 @@ def build(connection: Connection, projection: Projection, progress: Progress) ->
 def compare(connection: Connection, projection: Projection) -> list[Difference]:
     """Return what would change if the built set went live now, and leave it where it is."""
     shadow = Shadow.building(projection)
-    checkpoint = _entered(connection, shadow)
     try:
-        with connection.transaction():
-            _come_level(connection, shadow, checkpoint)
-            return differences(connection, shadow)
+        return compared(connection, shadow, level.entered(connection, shadow)).differences
     finally:
         connection.execute("SET search_path TO public")
 
@@ -81,8 +71,9 @@ def switch(connection: Connection, projection: Projection, *, show: Show | None 
            require_equal: bool = False) -> Switched:  # fmt: skip
     """Make the built set the live one, and keep the live one as the previous.
 
-    `show` gets each table's differences before anything is switched. Raises: NotEqual, when `require_equal` and a row
-    differs; RebuildError when the tables were never free.
+    `show` gets each table's differences before anything is switched; what goes live is what was compared and what both
+    sets have applied since. Raises: NotEqual, when `require_equal` and a row differs; RebuildError when the tables were
+    never free, or somebody else has changed the live rows after they were compared.
     """
     return _switch_when_free(connection, Shadow.building(projection), show, require_equal)
 
@@ -132,63 +123,33 @@ def _may_go_on(connection: Connection, shadow: Shadow) -> bool:
     return row[0] == shadow.projection.version and source.running_hash_at(row[1]) == row[2]
 
 
-def _target(connection: Connection, projection: Projection) -> int:
-    """Where to build to: the live checkpoint; the journal's head when that one stands still."""
-    live = connection.execute(
-        "SELECT position, version, alarm FROM public.checkpoints WHERE projection = %s", (projection.name,)
-    ).fetchone()
-    is_moving = live is not None and live[1] == projection.version and not live[2] and live[0]
-    return int(live[0]) if is_moving and live else source.head_position()
-
-
 def _fill(connection: Connection, shadow: Shadow, progress: Progress) -> Checkpoint:
     """Build a set on from where it is, to where the live one stands."""
     projection = shadow.projection
-    checkpoint = _entered(connection, shadow)
-    target = _target(connection, projection)
+    checkpoint = level.entered(connection, shadow)
+    target = level.target(connection, projection)
     while checkpoint.position < target:
-        _catch_up(connection, checkpoint, target, progress)
+        level.catch_up(connection, checkpoint, target, progress)
         shadow.create_indexes(connection)
-        target = _target(connection, projection)
+        target = level.target(connection, projection)
     shadow.create_indexes(connection)
     for table in projection.tables:
         connection.execute(sql.SQL("ANALYZE {}").format(shadow.table(table)))
     return checkpoint
 
 
-def _entered(connection: Connection, shadow: Shadow) -> Checkpoint:
-    shadow.enter(connection)
-    checkpoint = places.load(connection, shadow.projection)
-    checkpoint.blocked = parking.blocked_aggregates(connection, shadow.projection)
-    return checkpoint
-
-
-def _catch_up(connection: Connection, checkpoint: Checkpoint, up_to: int, progress: Progress) -> None:
-    intake = Intake(checkpoint.position, checkpoint.running_hash)
-    batches = source.batches(intake, up_to, BATCH_MAX)
-    for batch, made in with_statements([checkpoint], batches, lambda: NO_LAG):
-        apply_batch(connection, [checkpoint], batch, NO_LAG, made)
-        progress(checkpoint.position, up_to)
-
-
-def _come_level(connection: Connection, shadow: Shadow, checkpoint: Checkpoint) -> None:
-    """Within a transaction: hold the live checkpoint where it is, and bring the set there, if this code may."""
-    projection = shadow.projection
-    connection.execute("SELECT 1 FROM public.checkpoints WHERE projection = %s FOR UPDATE", (projection.name,))
-    if checkpoint.version == projection.version:
-        _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
-
-
 def _switch_when_free(connection: Connection, shadow: Shadow, show: Show | None, require_equal: bool) -> Switched:
     projection = shadow.projection
+    seen: Compared | None = None
     for _ in range(SWITCH_ATTEMPTS_MAX):
-        checkpoint = _entered(connection, shadow)
-        if checkpoint.version == projection.version:
-            while _target(connection, projection) - checkpoint.position > GAP_AT_SWITCH_MAX:
-                _catch_up(connection, checkpoint, _target(connection, projection), lambda *_: None)
+        checkpoint = level.entered(connection, shadow)
         try:
+            if seen is None and (show or require_equal):
+                seen = compared(connection, shadow, checkpoint)
+                _tell(seen.differences, show, require_equal)
+            level.come_near(connection, checkpoint)
             with connection.transaction():
-                return _switch(connection, shadow, checkpoint, show, require_equal)
+                return _switch(connection, shadow, checkpoint, seen)
         except psycopg.errors.LockNotAvailable:
             continue  # a long query reads the tables
         finally:
@@ -196,17 +157,24 @@ def _switch_when_free(connection: Connection, shadow: Shadow, show: Show | None,
     raise RebuildError(f"the tables of {projection.name} were never free for {LOCK_WAIT_S_MAX} s; try again")
 
 
-def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, show: Show | None,
-            require_equal: bool) -> Switched:  # fmt: skip
-    projection = shadow.projection
-    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
-    _come_level(connection, shadow, checkpoint)
-    found = differences(connection, shadow) if show or require_equal else []
+def _tell(found: list[Difference], show: Show | None, require_equal: bool) -> None:
+    """Raises: NotEqual."""
     if require_equal and any(found):
         raise NotEqual("; ".join(str(difference) for difference in found if difference))
     for difference in found:
         if show:
             show(difference)
+
+
+def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, seen: Compared | None) -> Switched:
+    projection = shadow.projection
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
+    level.hold(connection, projection)
+    if seen and seen.revision != level.live_revision(connection, projection):
+        raise RebuildError(
+            f"somebody else has changed the rows of {projection.name} since they were compared; try again"
+        )
+    level.come_level(connection, checkpoint)
     if shadow == Shadow.previous(projection):
         building = Shadow.building(projection)
         building.drop(connection)
@@ -224,22 +192,20 @@ def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, show
     row = connection.execute(
         "SELECT count(*) FROM public.parked_events WHERE projection = %s", (projection.name,)
     ).fetchone()
-    return Switched(checkpoint.position, row[0] if row else 0, found)
+    return Switched(checkpoint.position, row[0] if row else 0, seen.differences if seen else [])
 
 
 def _exchange_bookkeeping(connection: Connection, previous: Shadow, built: Shadow) -> None:
     """Let checkpoint and parked events follow their tables; the projector notices by the revision."""
     name = built.projection.name
-    row = connection.execute("SELECT revision FROM public.checkpoints WHERE projection = %s", (name,)).fetchone()
+    revision = level.live_revision(connection, built.projection) or 0
     for table in KEPT_BESIDE:
         live = sql.Identifier(LIVE, table)
         for target, origin in ((previous.table(table), live), (live, built.table(table))):
             if target is live:
                 connection.execute(sql.SQL("DELETE FROM {} WHERE projection = %s").format(live), (name,))
             connection.execute(_copy(table, target, origin), (name,))
-    connection.execute(
-        "UPDATE public.checkpoints SET revision = %s WHERE projection = %s", ((row[0] if row else 0) + 1, name)
-    )
+    connection.execute("UPDATE public.checkpoints SET revision = %s WHERE projection = %s", (revision + 1, name))
 
 
 def _copy(table: str, target: sql.Composable, origin: sql.Composable) -> sql.Composed:

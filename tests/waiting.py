@@ -33,7 +33,7 @@ async def eventually(condition: Callable[[], bool], what: str, timeout_s: float 
     try:
         async with asyncio.timeout(timeout_s):
             while not condition():
-                await asyncio.sleep(POLL_INTERVAL_S)
+                await asyncio.sleep(POLL_INTERVAL_S)  # between two looks, as in `wait_for`
     except TimeoutError:
         raise AssertionError(f"not within {timeout_s:.0f} s: {what}") from None
 

@@ -142,6 +142,12 @@ def live_link(aggregate_id: str) -> SafeString:
     return anchor(f"{reverse('admin:live')}?{urlencode({'aggregate_id': aggregate_id})}", "Live events")
 
 
+def travel_url(account_id: str, version: int | None = None) -> str:
+    """Return where an account's past is shown, at one of its versions if asked."""
+    url = reverse("admin:time_travel", args=[quote(account_id)])
+    return url if version is None else f"{url}?version={version}"
+
+
 def account_link(account_id: str) -> SafeString:
     """Return a link to an account; the world outside has no page."""
     if not account_id or account_id.startswith(OUTSIDE):

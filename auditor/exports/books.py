@@ -13,7 +13,7 @@ from typing import Any
 from django.http import QueryDict
 
 from auditor.exports import source
-from auditor.exports.columns import Column, Kind
+from auditor.exports.columns import Column, Kind, named
 from auditor.exports.source import NoSuchList
 from auditor.past.books import BooksForm
 from ledger.domain.money import format_minor
@@ -25,7 +25,7 @@ ACCOUNTS_PER_READING = 50_000
 
 
 def _columns(names: dict[str, Kind]) -> list[Column]:
-    return [Column(name, kind, lambda row, name=name: row[name]) for name, kind in names.items()]  # type: ignore[misc]
+    return [named(name, kind) for name, kind in names.items()]
 
 
 _ABOUT = {"account_id": Kind.TEXT, "currency": Kind.TEXT}

@@ -38,6 +38,11 @@ class Column:
     lookup: str = ""
 
 
+def named(name: str, kind: Kind = Kind.TEXT) -> Column:
+    """Return a column of what the row has under the same name."""
+    return Column(name, kind, _plain(name))
+
+
 def columns_of(model: type[Model], extra: tuple[str, ...] = ()) -> list[Column]:
     """Return a column for each field of a model. `extra`: whole numbers that its list adds to each row."""
     names = {field.name for field in model._meta.concrete_fields}

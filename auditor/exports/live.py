@@ -13,7 +13,7 @@ from django.http import QueryDict
 
 from auditor import access_log
 from auditor.exports import source
-from auditor.exports.columns import Column, Kind
+from auditor.exports.columns import Column, Kind, named
 from auditor.exports.source import NoSuchList
 from auditor.history import read_page
 from auditor.live_events import Filter, LiveEvent
@@ -24,26 +24,22 @@ from ledger.store import journal
 LABEL, NAME = "live", "Live events"
 
 
-def _of(name: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda row: row[name]
-
-
 def _instant_of(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda row: parse_instant(row[name])
 
 
 COLUMNS = [
-    Column("position", Kind.INTEGER, _of("position")),
-    Column("event_id", Kind.TEXT, _of("event_id")),
-    Column("event_type", Kind.TEXT, _of("event_type")),
-    Column("aggregate_id", Kind.TEXT, _of("aggregate_id")),
-    Column("version", Kind.INTEGER, _of("version")),
-    Column("amount", Kind.DECIMAL, _of("amount")),
+    named("position", Kind.INTEGER),
+    named("event_id"),
+    named("event_type"),
+    named("aggregate_id"),
+    named("version", Kind.INTEGER),
+    named("amount", Kind.DECIMAL),
     Column("currency", Kind.TEXT, lambda row: row["data"].get("currency") or row["state"].get("currency")),
     Column("recorded_at", Kind.INSTANT, _instant_of("recorded_at")),
     Column("effective_at", Kind.INSTANT, _instant_of("effective_at")),
-    *(Column(name, Kind.JSON, _of(name)) for name in ("data", "state", "metadata")),
-    *(Column(name, Kind.TEXT, _of(name)) for name in ("command_id", "previous_hash", "hash", "running_hash")),
+    *(named(name, Kind.JSON) for name in ("data", "state", "metadata")),
+    *(named(name) for name in ("command_id", "previous_hash", "hash", "running_hash")),
 ]
 
 

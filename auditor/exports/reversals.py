@@ -8,16 +8,12 @@ from typing import Any
 from django.http import QueryDict
 
 from auditor.exports import source
-from auditor.exports.columns import Column, Kind
+from auditor.exports.columns import Column, Kind, named
 from auditor.exports.source import NoSuchList
 from auditor.past.reversals import ReversalsForm, Reversed, accounts_of, read_reversals
 from ledger.domain.money import format_minor
 
 LABEL, NAME = "reversals", "Reversals"
-
-
-def _of(name: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda row: row[name]
 
 
 def _amount(name: str) -> Callable[[dict[str, Any]], Any]:
@@ -27,15 +23,15 @@ def _amount(name: str) -> Callable[[dict[str, Any]], Any]:
 _OF_DATA = ("amount_minor", "original_minor", "currency", "reason", "is_forced")
 _KINDS = {"amount_minor": Kind.INTEGER, "original_minor": Kind.INTEGER, "is_forced": Kind.BOOLEAN}
 COLUMNS = [
-    Column("position", Kind.INTEGER, _of("position")),
-    Column("recorded_at", Kind.INSTANT, _of("recorded_at")),
-    Column("actor", Kind.TEXT, _of("actor")),
-    Column("accounts", Kind.TEXT, _of("accounts")),
+    named("position", Kind.INTEGER),
+    named("recorded_at", Kind.INSTANT),
+    named("actor"),
+    named("accounts"),
     Column("amount", Kind.DECIMAL, _amount("amount")),
     Column("original", Kind.DECIMAL, _amount("original")),
-    *(Column(name, _KINDS.get(name, Kind.TEXT), _of(name)) for name in _OF_DATA),
-    Column("event_id", Kind.TEXT, _of("event_id")),
-    Column("reversed_command_id", Kind.TEXT, _of("reversed_command_id")),
+    *(named(name, _KINDS.get(name, Kind.TEXT)) for name in _OF_DATA),
+    named("event_id"),
+    named("reversed_command_id"),
 ]
 
 

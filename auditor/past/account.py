@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib.admin.utils import quote
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -29,6 +28,7 @@ from auditor.admin.formats import (
     live_link,
     money,
     status_badge,
+    travel_url,
 )
 from auditor.pages import render
 from auditor.past.frame import not_found, reads_the_stores
@@ -104,29 +104,27 @@ def chart(life: Life, points: list[tuple[int, int, int]]) -> dict[str, Any]:
         "last": microseconds(life.end),
         "currency": currency,
         "decimals": decimals_of(currency),
-        "travel": reverse("admin:time_travel", args=[quote(life.account_id)]),
+        "travel": travel_url(life.account_id),
     }
 
 
 def _last_change(life: Life) -> dict[str, Any]:
     """Return what made the account what it is: the last event, whose it was, and where it is explained."""
     last = life.last
-    travel = reverse("admin:time_travel", args=[quote(life.account_id)])
     return {
         "type": event_badge(last.event_type),
         "amount": event_money(last.event_type, last.data, last.state),
         "actor": last.metadata.get("actor", ""),
         "links": [
-            anchor(f"{travel}?version={last.version}", "What it changed"),
+            anchor(travel_url(life.account_id, last.version), "What it changed"),
             link("ledger_event_change", last.event_id, "Event"),
         ],
     }
 
 
 def _related(account_id: str) -> list[Any]:
-    travel = reverse("admin:time_travel", args=[quote(account_id)])
     return [
-        anchor(travel, "Time travel"),
+        anchor(travel_url(account_id), "Time travel"),
         anchor(f"{reverse('admin:owner')}?{urlencode({'account_id': account_id})}", "All of this owner"),
         list_link("projections_transfer", "Transfers out", from_account_id=account_id),
         list_link("projections_transfer", "Transfers in", to_account_id=account_id),
@@ -173,7 +171,7 @@ def _line(line: Transaction) -> dict[str, Any]:
         "balance": money(line.balance_minor, line.currency),
         "event": link("ledger_event_change", line.event_id, "Event"),
         "transfer": link("projections_transfer_change", line.transfer_id, "Transfer") if line.transfer_id else "",
-        "travel": f"{reverse('admin:time_travel', args=[quote(line.account_id)])}?version={line.version}",
+        "travel": travel_url(line.account_id, line.version),
     }
 
 

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from auditor.admin.formats import account_link, anchor, money
+from auditor.admin.formats import account_link, anchor, money, travel_url
 from auditor.pages import render
 from auditor.past import instants
 from auditor.past.frame import reads_the_stores
@@ -164,7 +164,7 @@ def _total(total: Total) -> dict[str, Any]:
 def _balance(row: Balance, cut: Cut) -> dict[str, Any]:
     then = ""
     if cut.recorded_at is not None:
-        travel = reverse("admin:time_travel", args=[quote(row.account_id)])
+        travel = travel_url(row.account_id)
         then = anchor(f"{travel}?{urlencode({'at': format_instant(cut.recorded_at)})}", "Then")
     return {
         "account": account_link(row.account_id),

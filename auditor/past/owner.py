@@ -12,14 +12,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib.admin.utils import quote
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 
 from auditor import access_log, sql
 from auditor.admin.composite import FOUND_MAX, containing
-from auditor.admin.formats import NOTHING, account_link, anchor, badge, instant, link, money, status_badge
+from auditor.admin.formats import NOTHING, account_link, anchor, badge, instant, link, money, status_badge, travel_url
 from auditor.pages import render, text_of
 from auditor.past.frame import not_found, reads_the_stores
 from auditor.past.instants import InstantField
@@ -125,7 +123,7 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 def _line(line: dict[str, Any]) -> dict[str, Any]:
-    travel = f"{reverse('admin:time_travel', args=[quote(line['account_id'])])}?version={line['version']}"
+    travel = travel_url(line["account_id"], line["version"])
     transfer_id = line["transfer_id"]
     return {
         "at": instant(line["recorded_at"]),

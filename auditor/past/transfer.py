@@ -13,9 +13,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.contrib.admin.utils import quote
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html
 
 from auditor import access_log, sql
@@ -29,6 +27,7 @@ from auditor.admin.formats import (
     link,
     money,
     status_badge,
+    travel_url,
 )
 from auditor.pages import render
 from auditor.past.frame import not_found, reads_the_stores
@@ -155,7 +154,6 @@ def _takes_back(row: Transfer, event: Placed) -> bool:
 
 def _event(event: Placed) -> dict[str, Any]:
     is_account = event.aggregate_type == AGGREGATE_TYPE
-    travel = f"{reverse('admin:time_travel', args=[quote(event.aggregate_id)])}?version={event.version}"
     return {
         "type": event_badge(event.event_type),
         "part": PARTS.get(event.event_type, ""),
@@ -165,7 +163,7 @@ def _event(event: Placed) -> dict[str, Any]:
         "links": [
             link("ledger_event_change", event.event_id, "Event"),
             link("ledger_journalentry_change", event.position, f"Position {event.position}") if event.position else "",
-            anchor(travel, "Account at this moment") if is_account else "",
+            anchor(travel_url(event.aggregate_id, event.version), "Account at this moment") if is_account else "",
         ],
     }
 

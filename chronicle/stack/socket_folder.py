@@ -30,7 +30,7 @@ def private_socket_folder(data_dir: Path, user: SystemUser | None) -> Path:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        pass
+        pass  # of an earlier start, or somebody else's: whose it is is looked at below
     else:
         if user:
             os.chown(folder, user.uid, user.gid)

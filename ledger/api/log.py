@@ -18,8 +18,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ledger.api.errors import MethodNotAllowed
-from ledger.api.problems import problem
+from ledger.api.problems import method_not_allowed, problem
 from ledger.errors import LedgerError
 from ledger.store import journal, succession, tree, tree_heads
 from ledger.store.connection import connection
@@ -67,9 +66,7 @@ def public(view: Any) -> Any:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method in SAFE:
             return view(request, *args, **kwargs)
-        response = problem(MethodNotAllowed(f'Method "{request.method}" not allowed'))
-        response["Allow"] = ", ".join(SAFE)
-        return response
+        return method_not_allowed(request.method, SAFE)
 
     return answer
 

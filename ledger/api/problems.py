@@ -7,7 +7,7 @@ Django REST Framework's exceptions, Django's own 404 and 500, and the ledger's e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -77,6 +77,13 @@ def problem(error: LedgerError, *, replayed: bool = False) -> HttpResponse:
         response["WWW-Authenticate"] = AUTHENTICATE
     if replayed:
         response[REPLAYED_HEADER] = "true"
+    return response
+
+
+def method_not_allowed(method: str | None, allowed: Sequence[str]) -> HttpResponse:
+    """Return the answer for a method that an address does not take; `allowed` are those it does."""
+    response = problem(errors.MethodNotAllowed(f'Method "{method}" not allowed'))
+    response["Allow"] = ", ".join(allowed)
     return response
 
 

@@ -104,7 +104,16 @@ feed.addEventListener("events", ({ detail: events }) => {
   if (isPaused) labelPause();
   else drawSoon();
 });
+// Why there is nothing to see: there is none, or nobody knows.
+function say(why) {
+  for (const text of empty.querySelectorAll("[data-when]")) text.hidden = text.dataset.when !== why;
+}
+
+feed.addEventListener("state", ({ detail: { name } }) => {
+  if (name === "reconnecting" || name === "offline") say("cut");
+});
 feed.addEventListener("status", ({ detail }) => {
+  say(detail.unavailable.includes("event_store") ? "away" : "none");
   // Events may have come since the server took the status.
   if (detail.head_position !== null) head.textContent = Math.max(detail.head_position, feed.position);
 });

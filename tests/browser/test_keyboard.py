@@ -68,6 +68,7 @@ def test_the_live_page_is_used_without_a_mouse(open_page: OpenPage) -> None:
     settled()
     page = open_page(f"{LIVE}?aggregate_id={account}")
     live(page)
+    expect(page.locator(".ledger-row")).to_have_count(1)  # what is not drawn yet would be counted as waiting
     page.keyboard.press("p")
     expect(page.locator("#live-pause")).to_have_attribute("aria-pressed", "true")
     deposit(account, 3)

@@ -68,6 +68,20 @@ def test_nothing_old_is_shown_while_the_read_model_is_away_and_all_of_it_again_a
     expect(row.locator("[data-proof]")).to_contain_text("✓")
 
 
+def test_a_live_page_without_a_connection_does_not_say_that_there_is_nothing(open_page: OpenPage) -> None:
+    page = open_page("/admin/live/?aggregate_id=nobody")
+    live(page)
+    empty = page.locator("#live-empty")
+    expect(empty).to_have_text(
+        "No event matches this filter yet. The next one appears here by itself.", use_inner_text=True
+    )
+    page.context.set_offline(True)
+    expect(empty).to_contain_text("There is no connection to the ledger.", use_inner_text=True)
+    expect(empty).not_to_contain_text("No event", use_inner_text=True)
+    page.context.set_offline(False)
+    expect(empty).to_contain_text("No event matches this filter yet.", use_inner_text=True)
+
+
 def test_operations_say_anew_what_is_proven_and_what_is_parked(open_page: OpenPage) -> None:
     page = open_page("/admin/operations/", who="admin")
     live(page)

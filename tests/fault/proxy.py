@@ -21,7 +21,7 @@ import pytest
 from ledger.store import connection, prepared
 
 START_TIMEOUT_S = 10
-ANSWER_MS_MAX = 1_000
+ANSWER_MS_MAX = 500
 
 
 class Fault(enum.Enum):

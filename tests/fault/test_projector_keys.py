@@ -43,16 +43,15 @@ class Ticking:
         self.ticks = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        ticker = asyncio.create_task(self._tick())
+        self._tick()
         try:
             await run_projections(stop)
         finally:
-            ticker.cancel()
+            self._next.cancel()
 
-    async def _tick(self) -> None:
-        while True:
-            self.ticks += 1
-            await asyncio.sleep(TICK_S)
+    def _tick(self) -> None:
+        self.ticks += 1
+        self._next = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
 
 @contextmanager
@@ -71,7 +70,7 @@ def someone_waits(bystander: psycopg.Connection) -> bool:
 
 
 def test_the_projectors_loop_goes_on_while_the_keys_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "IDLE_S", 5)  # so that the bus brings the events, to the loop
+    monkeypatch.setattr(runner, "IDLE_S", 2)  # so that the bus brings the events, to the loop
     accounts, ticking = open_accounts(5), Ticking()
     with Background(ticking.run):
         with relay():

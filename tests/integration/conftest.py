@@ -31,6 +31,31 @@ def database_for_module(django_db_setup: None, django_db_blocker: Any) -> Iterat
 
 
 @pytest.fixture(scope="module")
+def clean_stores_for_module(database_for_module: None, stack: Servers) -> None:
+    """An empty world, which a module fills once for all its tests."""
+    from tests.clean import empty_everything
+
+    empty_everything(stack)
+
+
+@pytest.fixture
+def no_shadows(database: None) -> None:
+    """No set of tables beside the live ones."""
+    from tests.rebuild_world import drop_shadows
+
+    drop_shadows()
+
+
+@pytest.fixture
+def auditor(database: None) -> Client:
+    """A browser of a new user who reads everything in the portal and changes nothing."""
+    from chronicle.roles import Role
+    from tests.portal_world import signed_in
+
+    return signed_in(Role.AUDITOR)
+
+
+@pytest.fixture(scope="module")
 def operator(database_for_module: None) -> Client:
     """A client that may issue commands."""
     from chronicle.roles import Role

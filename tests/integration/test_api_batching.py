@@ -28,6 +28,16 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return Gate(monkeypatch)
 
 
+async def gather_behind_one(batcher: Batcher, gate: Gate, account_id: str, number: int) -> None:
+    """Let a call with one deposit wait at the gate, and so many others in the queue until it opens."""
+    first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
+    assert await asyncio.to_thread(gate.entered.wait, 30)
+    others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(number)]
+    await queued()
+    gate.opened.set()
+    await asyncio.gather(first, *others)
+
+
 async def queued() -> None:
     """Let every task put its command into the queue."""
     await asyncio.sleep(0)
@@ -46,23 +56,13 @@ async def test_what_waits_while_a_call_runs_goes_into_one_call(batcher: Batcher,
     gate.opened.set()
     account_id = await asyncio.to_thread(new_account)
     gate.opened.clear()
-    first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 30)
-    others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(300)]
-    await queued()
-    gate.opened.set()
-    await asyncio.gather(first, *others)
+    await gather_behind_one(batcher, gate, account_id, 300)
     assert gate.sizes == [1, batching.COMMANDS_PER_CALL_MAX, 300 - batching.COMMANDS_PER_CALL_MAX]
 
 
 async def test_what_waits_for_an_event_loop_goes_into_calls_that_leave_it_time(batcher: Batcher, gate: Gate) -> None:
     account_id = await asyncio.to_thread(new_account)
-    first = asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE))))
-    assert await asyncio.to_thread(gate.entered.wait, 10)
-    others = [asyncio.create_task(batcher.submit(submission(Deposit(account_id, ONE)))) for _ in range(100)]
-    await queued()
-    gate.opened.set()
-    await asyncio.gather(first, *others)
+    await gather_behind_one(batcher, gate, account_id, 100)
     most = batching.COMMANDS_PER_CALL_IN_LOOP_MAX
     assert gate.sizes == [1, *[most] * (100 // most), 100 % most]
 

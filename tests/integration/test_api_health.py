@@ -36,6 +36,13 @@ def test_a_process_that_is_up_says_so_and_asks_nobody() -> None:
     assert ok(Client().get("/healthz")) == {"status": "ok"}
 
 
+@pytest.mark.parametrize("address", ["/healthz", "/readyz"])
+def test_whoever_posts_where_there_is_only_something_to_see_is_told_so(address: str) -> None:
+    answer = Client(enforce_csrf_checks=True).post(address)
+    problem(answer, 405, "method_not_allowed")
+    assert answer["Allow"] == "GET, HEAD"
+
+
 @pytest.mark.usefixtures("database", "nothing_known")
 def test_everything_that_answers_is_ready() -> None:
     answer = ok(Client().get("/readyz"))

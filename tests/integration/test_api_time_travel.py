@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.domain.instants import format_instant
+from ledger.store import history
 from tests.api_world import API, get, ok, open_account, post, problem
 from tests.books_world import ADA, BOB, HEAD, KEN, Books
 from tests.ledger_world import rows
@@ -16,6 +17,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 MICROSECOND = timedelta(microseconds=1)
+FINAL_SOON = timedelta(seconds=0.5)  # the five seconds that it is are waited for in the test of a balance
 FUTURE, LONG_AGO = "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"
 
 
@@ -128,7 +130,10 @@ def test_the_books_at_an_instant_are_what_was_recorded_until_then(books: Books) 
     assert ok(get(books.auditor, "books"))["final"] is False
 
 
-def test_books_become_final_once_nothing_can_be_recorded_before_them(books: Books) -> None:
+def test_books_become_final_once_nothing_can_be_recorded_before_them(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "FINAL_AFTER", FINAL_SOON)
     at = format_instant(recorded(HEAD))
     wait_for(lambda: bool(ok(get(books.auditor, "books", recorded_at=at))["final"]), "final")
 

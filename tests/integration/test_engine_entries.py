@@ -25,6 +25,7 @@ from tests.api_world import API, JSON, new_token, new_user
 from tests.gate import Gate
 from tests.ledger_world import history, new_account, rows, submission
 from tests.servers import REPOSITORY
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.urls(__name__)]
 
@@ -79,8 +80,7 @@ async def test_views_commands_and_threads_go_through_one_queue(monkeypatch: pyte
             asyncio.create_task(client.get(f"/async/{account_id}")),
             asyncio.create_task(client.post(f"{API}/commands/deposit", body, content_type=JSON, headers=headers)),
         ]
-        while len(batching._shared._waiting) < 5:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: len(batching._shared._waiting) == 5, "all of them in the queue")
         gate.opened.set()
         answers = await asyncio.gather(first, *others)
         await asyncio.gather(command, thread)

@@ -38,11 +38,10 @@ from tests.portal_world import page, signed_in
 from tests.proof_world import sign, submit
 from tests.read_world import (
     assert_read_model_is_right,
-    change_read_model,
     projector,
-    read_model,
     wait_until_applied,
 )
+from tests.rebuild_world import drop_shadows
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
 # Lines that the read model has for ann's texts, and what it never holds: reasons are on no line.
@@ -52,13 +51,9 @@ DEADLINE_S = 60
 
 @pytest.fixture
 def _no_shadows(clean_stores: None) -> Iterator[None]:
-    def drop() -> None:
-        for (schema,) in read_model("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(rebuild|previous)_'"):
-            change_read_model(f"DROP SCHEMA {schema} CASCADE")
-
-    drop()
+    drop_shadows()
     yield
-    drop()
+    drop_shadows()
 
 
 def applied() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -23,15 +22,10 @@ COMMON, SEVERAL = "rent", "bread"
 
 
 @pytest.fixture(scope="module")
-def _past(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        submit(CreateAccount("a", "A", "USD"))
-        submit(*(Deposit("a", Decimal(1), SEVERAL if number % 5 == 0 else COMMON) for number in range(EVENTS)))
-        order_everything()
-        yield
+def _past(clean_stores_for_module: None) -> None:
+    submit(CreateAccount("a", "A", "USD"))
+    submit(*(Deposit("a", Decimal(1), SEVERAL if number % 5 == 0 else COMMON) for number in range(EVENTS)))
+    order_everything()
 
 
 pytestmark = pytest.mark.usefixtures("_past", "database")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -28,21 +27,11 @@ BALANCE = Decimal("500") + DEPOSITS * (DEPOSITS + 1) // 2 - Decimal("112.34")
 
 
 @pytest.fixture(scope="module")
-def _life(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        long_life()
-        yield
+def _life(clean_stores_for_module: None) -> None:
+    long_life()
 
 
 pytestmark = pytest.mark.usefixtures("_life", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def lines(client: Client, **wanted: Any) -> list[int]:

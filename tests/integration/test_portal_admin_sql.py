@@ -33,13 +33,8 @@ READS_EVERYTHING = re.compile(r"Seq Scan|\bSort\b|Incremental Sort")
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +19,6 @@ from auditor.exports import source
 from auditor.past import books
 from auditor.past.instants import MICROSECOND
 from auditor.past.life import positions_of
-from chronicle.roles import Role
 from ledger.domain.commands import CreateAccount, Deposit, Transfer
 from ledger.domain.instants import format_instant, parse_instant
 from ledger.engine.execute import execute
@@ -38,26 +36,16 @@ MANY = 60  # accounts: more than a page
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        submit(*(CreateAccount(f"cottage-{n:02}", "Cottager", "EUR", Decimal(n + 1)) for n in range(MANY)))
-        backdated = Deposit(MILL, Decimal(7), "Backdated")
-        execute([Submission(backdated, actor="tester", effective_at=opened() + 2 * MICROSECOND)])
-        submit(Transfer(MILL, BAKERY, Decimal("0.50"), "Bread"))
-        applied()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
+    submit(*(CreateAccount(f"cottage-{n:02}", "Cottager", "EUR", Decimal(n + 1)) for n in range(MANY)))
+    backdated = Deposit(MILL, Decimal(7), "Backdated")
+    execute([Submission(backdated, actor="tester", effective_at=opened() + 2 * MICROSECOND)])
+    submit(Transfer(MILL, BAKERY, Decimal("0.50"), "Bread"))
+    applied()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def opened() -> Any:

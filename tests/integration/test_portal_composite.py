@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +12,10 @@ from django.test import Client
 
 from auditor.admin.base import ReadOnlyAdmin
 from auditor.admin.composite import RowsOnlyAdmin
-from chronicle.roles import Role
 from ledger.domain.commands import Deposit
 from ledger.models import Event, Tile
 from projections.models import Account, Activity, DailyBalance, SearchEntry
-from tests.portal_world import BAKERY, MILL, accesses, page, signed_in, town
+from tests.portal_world import BAKERY, MILL, accesses, page, town
 from tests.proof_world import sign
 from tests.read_world import order_everything, projector, submit, wait_until_applied
 
@@ -28,27 +26,17 @@ DEPOSITS = 800
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        town()
-        submit(*(Deposit(MILL, Decimal(1), text) for text in AWKWARD))
-        submit(*[Deposit(MILL, Decimal(1), "Bread")] * DEPOSITS)
-        order_everything()
-        sign()
-        with projector():
-            wait_until_applied()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
+    submit(*(Deposit(MILL, Decimal(1), text) for text in AWKWARD))
+    submit(*[Deposit(MILL, Decimal(1), "Bread")] * DEPOSITS)
+    order_everything()
+    sign()
+    with projector():
+        wait_until_applied()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def walked(browser: Client, model: type[Model], query: dict[str, str] | None = None) -> list[Any]:

@@ -7,7 +7,6 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -32,26 +31,16 @@ FORMULAS = ["=1+1", "+49 30 1", "-cmd|' /C calc'!A0", "@SUM(A1)", "'quoted", 'pl
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        town()
-        submit(*(Deposit(MILL, Decimal(1), description) for description in FORMULAS))
-        submit(*(CreateAccount(f"house-{number:03}", f"Owner {number}", "JPY") for number in range(25)))
-        order_everything()
-        with projector():
-            wait_until_applied()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
+    submit(*(Deposit(MILL, Decimal(1), description) for description in FORMULAS))
+    submit(*(CreateAccount(f"house-{number:03}", f"Owner {number}", "JPY") for number in range(25)))
+    order_everything()
+    with projector():
+        wait_until_applied()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 @pytest.fixture

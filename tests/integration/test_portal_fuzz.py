@@ -76,15 +76,11 @@ class Offered(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def pages(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[Offered]:
+def pages(clean_stores_for_module: None) -> Offered:
     """What all pages of one ledger offer; no test of this module can change it, which is the point."""
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        town()
-        sign()
-        yield offered(everybody())
+    town()
+    sign()
+    return offered(everybody())
 
 
 pytestmark = [pytest.mark.usefixtures("pages", "database"), pytest.mark.timeout(300)]

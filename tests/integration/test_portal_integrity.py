@@ -36,11 +36,6 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.usefixtures("clean_stores")
 
 
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
-
-
 def text(answer: Any, status: int = 200) -> str:
     assert answer.status_code == status, answer.content
     return " ".join(re.sub(r"<[^>]*>", " ", answer.content.decode()).split())

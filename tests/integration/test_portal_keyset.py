@@ -7,7 +7,6 @@ and a planner that expects them to be strewn over it walks there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -54,22 +53,17 @@ NARROWED: list[tuple[type[Model], dict[str, str]]] = [
 
 
 @pytest.fixture(scope="module")
-def _quiet_account(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[None]:
+def _quiet_account(clean_stores_for_module: None) -> None:
     """An account with a third of all events, all of them before those of another."""
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        submit(CreateAccount(QUIET, "Quiet", "JPY"), CreateAccount(BUSY, "Busy", "USD"))
-        for id_, deposits in ((QUIET, OLD_DEPOSITS), (BUSY, NEW_DEPOSITS)):
-            submit(*[Deposit(id_, Decimal(1), "rent")] * deposits)
-        order_everything()
-        with projector():
-            wait_until_applied()
-        for model in (Event, JournalEntry, Transaction, Posting):
-            with connections[model.objects.db].cursor() as cursor:
-                cursor.execute(f"ANALYZE {model._meta.db_table}")
-        yield
+    submit(CreateAccount(QUIET, "Quiet", "JPY"), CreateAccount(BUSY, "Busy", "USD"))
+    for id_, deposits in ((QUIET, OLD_DEPOSITS), (BUSY, NEW_DEPOSITS)):
+        submit(*[Deposit(id_, Decimal(1), "rent")] * deposits)
+    order_everything()
+    with projector():
+        wait_until_applied()
+    for model in (Event, JournalEntry, Transaction, Posting):
+        with connections[model.objects.db].cursor() as cursor:
+            cursor.execute(f"ANALYZE {model._meta.db_table}")
 
 
 pytestmark = pytest.mark.usefixtures("_quiet_account", "database")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import OperationalError, connections
 
@@ -74,4 +76,7 @@ def test_the_dashboard_and_the_live_page_open_all_the_same(monkeypatch: pytest.M
     monkeypatch.setattr(views, "before_newest", away(StoreUnavailable("away")))
     browser = signed_in(Role.AUDITOR)
     assert "The event store does not answer." in browser.get("/admin/").content.decode()
-    assert 'data-after=""' in browser.get("/admin/live/").content.decode()
+    live = browser.get("/admin/live/").content.decode()
+    assert 'data-after=""' in live
+    assert re.search(r'<span data-when="none" hidden>No event yet', live)
+    assert '<span data-when="away">The event store cannot be reached.' in live

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
+from io import StringIO
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -25,13 +27,8 @@ from tests.read_world import change_read_model, order_everything, projector, sub
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
@@ -44,8 +41,8 @@ def _fresh_books(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
+def admin() -> Client:
+    return signed_in(Role.ADMINISTRATOR)
 
 
 def text(client: Client, address: str) -> str:
@@ -250,3 +247,25 @@ def test_the_status_says_when_the_read_model_is_behind() -> None:
     with projector():
         wait_until_applied()
     assert read_status().lag_events == 0
+
+
+def test_a_read_model_that_has_caught_up_is_not_as_late_as_the_last_event_of_its_catch_up_was(admin: Client) -> None:
+    def told() -> set[int]:
+        """Return the lag that each who shows it says."""
+        printed = StringIO()
+        call_command("show_projections", "--json", stdout=printed)
+        measured = re.findall(r"^chronicle_projection_lag_ms\S+ (\S+)$", admin.get("/metrics").text, re.MULTILINE)
+        shown = [read_status().lag_ms or 0, *(p["lag_ms"] for p in json.loads(printed.getvalue())["projections"])]
+        assert len(measured) == len(shown) - 1
+        return {*shown, *(int(float(lag_ms)) for lag_ms in measured)}
+
+    took = "UPDATE checkpoints SET lag_ms = 180000, updated_at = clock_timestamp() - make_interval(secs => {})"
+    change_read_model(took.format(0))
+    assert told() == {180_000}
+    change_read_model(took.format(6))
+    assert told() == {0}
+    submit(Deposit(MILL, Decimal(1)))
+    order_everything()
+    assert all(0 < lag_ms < 180_000 for lag_ms in told())
+    with projector():
+        wait_until_applied()

@@ -6,7 +6,6 @@ import csv
 import html
 import io
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -39,29 +38,19 @@ def _reversed(description: str, reason: str, *, force: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: Any, stack: Any) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)
-        town()
-        submit(CreateAccount(SISTER, "Bakery", "EUR", Decimal(7)), CreateAccount("bakery-2", "Bakery & Co", "EUR"))
-        submit(Deposit(MILL, Decimal(3), "Paid twice"), Deposit(BAKERY, Decimal(4), "By mistake"))
-        submit(Withdraw(MILL, Decimal(600), "A wheel"), Withdraw(MILL, Decimal(40), "A sieve"))
-        submit(StartTransfer(BAKERY, MILL, Decimal(10), "Sacks"))
-        applied()
-        _reversed("Paid twice", "It was paid twice", force=False)
-        _reversed("By mistake", "Court order 7", force=True)
-        applied()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
+    submit(CreateAccount(SISTER, "Bakery", "EUR", Decimal(7)), CreateAccount("bakery-2", "Bakery & Co", "EUR"))
+    submit(Deposit(MILL, Decimal(3), "Paid twice"), Deposit(BAKERY, Decimal(4), "By mistake"))
+    submit(Withdraw(MILL, Decimal(600), "A wheel"), Withdraw(MILL, Decimal(40), "A sieve"))
+    submit(StartTransfer(BAKERY, MILL, Decimal(10), "Sacks"))
+    applied()
+    _reversed("Paid twice", "It was paid twice", force=False)
+    _reversed("By mistake", "Court order 7", force=True)
+    applied()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def links(browser: Client, address: str, **parameters: Any) -> dict[str, str]:

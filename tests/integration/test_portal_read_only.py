@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.contrib import admin
@@ -27,14 +26,9 @@ BUTTONS = re.compile(r'name="_save|name="_addanother|name="_continue|class="dele
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
+def _town(clean_stores_for_module: None) -> None:
     """One ledger for all tests of this module: none of them can change it, which is the point."""
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        yield
+    town()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")

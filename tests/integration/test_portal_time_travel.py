@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,33 +11,22 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from auditor.past.instants import EPOCH, MICROSECOND, in_words, parse
-from chronicle.roles import Role
 from ledger import selectors
 from ledger.domain.instants import format_instant
 from ledger.domain.money import format_minor
 from ledger.models import Event
 from tests.past_world import HARBOUR, LIGHTHOUSE, long_life, text, travel_page
-from tests.portal_world import accesses, signed_in
+from tests.portal_world import accesses
 
 ADDRESS = travel_page(LIGHTHOUSE)
 
 
 @pytest.fixture(scope="module")
-def _life(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        long_life()
-        yield
+def _life(clean_stores_for_module: None) -> None:
+    long_life()
 
 
 pytestmark = pytest.mark.usefixtures("_life", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def events() -> list[Event]:

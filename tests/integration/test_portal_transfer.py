@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 from django.test import Client
 
-from chronicle.roles import Role
 from ledger.domain.commands import CaptureHold, FailTransfer, PlaceHold, StartTransfer
 from ledger.models import Event, JournalEntry
 from projections.models import Transfer
 from tests.past_world import applied, text
-from tests.portal_world import BAKERY, MILL, accesses, page, signed_in, town
+from tests.portal_world import BAKERY, MILL, accesses, page, town
 from tests.read_world import submit
 
 
 @pytest.fixture(scope="module")
-def _town(django_db_setup: None, django_db_blocker: pytest.FixtureRequest, stack: object) -> Iterator[None]:
-    from tests.clean import empty_everything
-
-    with django_db_blocker.unblock():
-        empty_everything(stack)  # type: ignore[arg-type]
-        town()
-        submit(PlaceHold(BAKERY, Decimal(100), "Oven"))
-        hold_id = str(Event.objects.get(event_type="FundsHeld").data["hold_id"])
-        submit(CaptureHold(BAKERY, hold_id, Decimal(60), "Half an oven"))
-        submit(StartTransfer(BAKERY, MILL, Decimal(10), "Sacks"))
-        started = Event.objects.get(event_type="TransferStarted").data["transfer_id"]
-        submit(FailTransfer(started, BAKERY, "account_frozen", "the mill is frozen"))
-        applied()
-        yield
+def _town(clean_stores_for_module: None) -> None:
+    town()
+    submit(PlaceHold(BAKERY, Decimal(100), "Oven"))
+    hold_id = str(Event.objects.get(event_type="FundsHeld").data["hold_id"])
+    submit(CaptureHold(BAKERY, hold_id, Decimal(60), "Half an oven"))
+    submit(StartTransfer(BAKERY, MILL, Decimal(10), "Sacks"))
+    started = Event.objects.get(event_type="TransferStarted").data["transfer_id"]
+    submit(FailTransfer(started, BAKERY, "account_frozen", "the mill is frozen"))
+    applied()
 
 
 pytestmark = pytest.mark.usefixtures("_town", "database")
-
-
-@pytest.fixture
-def auditor() -> Client:
-    return signed_in(Role.AUDITOR)
 
 
 def test_a_movement_is_one_step_of_two_events_that_happened_together(auditor: Client) -> None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from projections import rebuild, selectors
 from projections.connection import read_model_connection
-from projections.differences import Difference
 from projections.models import Transaction
 from projections.projection import by_name
 from tests.read_world import (
     STOP_S_MAX,
     assert_read_model_is_right,
     change_read_model,
-    open_accounts,
     order_everything,
     process,
     projector,
@@ -29,36 +26,11 @@ from tests.read_world import (
     submit,
     wait_until_applied,
 )
+from tests.rebuild_world import a_built_read_model, built, call
 from tests.servers import KILLED_AT, REPOSITORY
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores", "no_shadows")
-
-
-@pytest.fixture
-def no_shadows(database: None) -> None:
-    found = read_model("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(rebuild|previous)_'")
-    for (schema,) in found:
-        change_read_model(f"DROP SCHEMA {schema} CASCADE")
-
-
-def call(*arguments: str) -> tuple[int, str]:
-    """Run rebuild_projection and return its exit code and what it printed."""
-    printed = StringIO()
-    try:
-        call_command("rebuild_projection", *arguments, stdout=printed, stderr=printed)
-    except SystemExit as left:
-        return int(left.code or 0), printed.getvalue()
-    return 0, printed.getvalue()
-
-
-def a_built_read_model(commands: int = 80) -> list[str]:
-    ids = open_accounts(6)
-    submit(*random_commands(ids, commands))
-    order_everything()
-    with projector():
-        wait_until_applied()
-    return ids
 
 
 def test_a_rebuild_goes_live_while_commands_and_the_projector_go_on() -> None:
@@ -84,20 +56,6 @@ def test_a_rebuild_goes_live_while_commands_and_the_projector_go_on() -> None:
             writer.join()
         order_everything()
         wait_until_applied()
-    assert_read_model_is_right()
-
-
-def test_corrupted_rows_are_shown_refused_and_replaced() -> None:
-    a_built_read_model()
-    change_read_model("UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-3'")
-    code, printed = call("accounts", "--require-equal")
-    assert code == 1
-    assert "accounts: 1 rows only live, 1 only rebuilt" in printed
-    assert "acc-3" in printed
-    assert read_model("SELECT count(*) FROM rebuild_accounts.accounts") == [(6,)], "what was built is still there"
-    code, printed = call("accounts", "--diff")
-    assert code == 0
-    assert "accounts: 1 rows only live, 1 only rebuilt" in printed
     assert_read_model_is_right()
 
 
@@ -140,30 +98,9 @@ def test_going_back_that_failed_can_be_asked_for_again(monkeypatch: pytest.Monke
     assert read_model("SELECT count(*) FROM accounts WHERE owner_name = 'as it was'") == [(6,)]
 
 
-def test_what_differs_is_shown_before_it_is_decided_to_switch() -> None:
-    a_built_read_model()
-    change_read_model("UPDATE accounts SET balance_minor = balance_minor + 1 WHERE account_id = 'acc-3'")
-    shown = "accounts: 1 rows only live, 1 only rebuilt"
-    code, printed = call("accounts", "--no-switch", "--diff")
-    assert (code, shown in printed) == (0, True)
-    with pytest.raises(AssertionError):
-        assert_read_model_is_right()
-    live: list[int] = []
-
-    def show(difference: Difference) -> None:
-        assert difference
-        live.append(read_model("SELECT count(*) FROM rebuild_accounts.accounts")[0][0])
-
-    with read_model_connection() as connection:
-        rebuild.build(connection, by_name("accounts"), lambda *_: None)
-        rebuild.switch(connection, by_name("accounts"), show=show)
-    assert live == [6], "shown while the built set was beside the live one"
-    assert_read_model_is_right()
-
-
 def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
     a_built_read_model(commands=3_000)
-    point, command = "after:projections.rebuild.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
+    point, command = "after:projections.level.apply_batch", ("rebuild_projection", "transactions", "--no-switch")
     killed = subprocess.run([*KILLED_AT, point, *command], cwd=REPOSITORY)
     assert killed.returncode == -signal.SIGKILL
     interrupted_at = built("transactions")
@@ -195,13 +132,6 @@ def test_a_rebuild_that_is_stopped_says_so_in_a_sentence_and_goes_on_when_called
     assert code == 0, printed
     assert stopped_at > 0
     assert_read_model_is_right()
-
-
-def built(name: str) -> int:
-    if read_model("SELECT to_regclass(%s)", f"rebuild_{name}.checkpoints") == [(None,)]:
-        return 0
-    found = read_model(f"SELECT position FROM rebuild_{name}.checkpoints")
-    return int(found[0][0]) if found else 0
 
 
 def test_a_query_across_the_switch_sees_one_set_or_the_other() -> None:

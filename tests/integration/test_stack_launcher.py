@@ -28,6 +28,14 @@ def folder() -> Iterator[Folder]:
     folder.remove()
 
 
+@pytest.fixture(scope="module")
+def kept_folder() -> Iterator[Folder]:
+    """One that several tests start on, each on what the one before has left: making it anew takes as long as a start."""
+    folder = Folder()
+    yield folder
+    folder.remove()
+
+
 def running(launched: Launched, name: str) -> psutil.Process:
     """Return a program's process; what depended on one that died may be between two starts itself."""
     seen: list[psutil.Process] = []
@@ -55,10 +63,10 @@ def assert_stopped(launched: Launched) -> None:
     assert is_free(launched.folder.port)
 
 
-def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Folder) -> None:
-    with folder.start() as launched:
+def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(kept_folder: Folder) -> None:
+    with kept_folder.start() as launched:
         launched.wait_until_ready()
-        assert set(folder.running()) == SERVICES
+        assert set(kept_folder.running()) == SERVICES
         for name in ("relay", "projector", "sagas", "holds", "nats", "postgres", "web"):
             victim = running(launched, name)
             victim.kill()
@@ -69,34 +77,34 @@ def test_what_dies_is_started_again_and_a_stop_leaves_nothing_running(folder: Fo
         assert_stopped(launched)
 
 
-def test_a_second_start_continues_where_the_first_stopped(folder: Folder) -> None:
-    with folder.start(DEMO="1") as first:
+def test_a_second_start_continues_where_the_first_stopped(kept_folder: Folder) -> None:
+    with kept_folder.start(DEMO="1") as first:
         first.wait_until_ready()
         first.wait_for_line("starting traffic")
-        assert (folder.path / "demo_loaded").exists()
-        credentials = folder.json("credentials.json")
-        stored = folder.path / "environment"
-        with psycopg.connect(portal_url(folder)) as connection:
+        assert (kept_folder.path / "demo_loaded").exists()
+        credentials = kept_folder.json("credentials.json")
+        stored = kept_folder.path / "environment"
+        with psycopg.connect(portal_url(kept_folder)) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         # Ctrl-C reaches the whole group of the terminal; the children are not in it.
         assert first.stop(signal.SIGINT) == 0
         assert_stopped(first)
-    with folder.start() as second:
+    with kept_folder.start() as second:
         second.wait_until_ready()
-        with psycopg.connect(portal_url(folder)) as connection:
+        with psycopg.connect(portal_url(kept_folder)) as connection:
             assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
-        assert folder.json("credentials.json") == credentials
-        assert {path.name: path.stat().st_mode & 0o777 for path in (stored, folder.path / "credentials.json")} == {
+        assert kept_folder.json("credentials.json") == credentials
+        assert {path.name: path.stat().st_mode & 0o777 for path in (stored, kept_folder.path / "credentials.json")} == {
             "environment": 0o600,
             "credentials.json": 0o600,
         }
         assert second.stop() == 0
 
 
-def test_one_folder_has_one_launcher_and_a_killed_one_is_no_obstacle(folder: Folder) -> None:
-    with folder.start() as killed:
+def test_one_folder_has_one_launcher_and_a_killed_one_is_no_obstacle(kept_folder: Folder) -> None:
+    with kept_folder.start() as killed:
         killed.wait_until_ready()
-        refused = refuse(**folder.variables())
+        refused = refuse(**kept_folder.variables())
         assert (refused.returncode, refused.stdout) == (3, "")
         assert refused.stderr.count("\n") == 1
         assert f"pid {killed.process.pid}" in refused.stderr
@@ -104,7 +112,7 @@ def test_one_folder_has_one_launcher_and_a_killed_one_is_no_obstacle(folder: Fol
         killed.process.kill()
         killed.process.wait()
         assert any(is_alive(child) for child in left)
-        with folder.start() as fresh:
+        with kept_folder.start() as fresh:
             fresh.wait_until_ready()
             assert not any(is_alive(child) for child in left)
             assert "which outlived its launcher" in fresh.text()

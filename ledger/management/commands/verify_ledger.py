@@ -15,7 +15,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand
+from chronicle.processes import CHECK_FAILED, MISSING, USAGE, LeanCommand, spare_the_collector
 from ledger.store import log_key, tree_heads
 from ledger.store.signed_note import InvalidNote, Verifier
 from ledger.store.succession import Trust
@@ -39,6 +39,7 @@ class Command(LeanCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         request = _request(options)
+        spare_the_collector()
         started_at = time.monotonic()
         with unhurried_connection(reads_anything=True) as conn:
             extent = extent_of(conn)

@@ -41,7 +41,7 @@ def _print(found: Overview, console: Console) -> None:
         "position",
         "behind",
         "proven to",
-        "lag p50 / p95 / p99 ms",
+        "last minute's lag, p50 / p95 / p99 ms",
         "parked",
         "alarm",
     ):
