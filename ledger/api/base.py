@@ -70,7 +70,7 @@ class _Parts(NamedTuple):
 def _parts_of(view: Callable[[], ApiView]) -> _Parts:
     one = view()
     return _Parts(
-        APIView.get_parsers(one), APIView.get_authenticators(one), APIView.get_permissions(one),
+        APIView.get_parsers(one), APIView.get_authenticators(one), list(APIView.get_permissions(one)),
         APIView.get_content_negotiator(one), one.default_response_headers,
     )  # fmt: skip
 
