@@ -90,7 +90,8 @@ class Relay:
             if step.drained_at is not None:
                 if step.commands >= MANY_COMMANDS:
                     await self._pause(GATHER_S)
-                await _wait(self._nudged, POLL_S)
+                # Once more without being told: of many commands not every call says so (batching.TOLD_AGAIN_S).
+                await _wait(self._nudged, GATHER_S if step.commands else POLL_S)
         self._sequenced.set()
 
     async def _step(self) -> journal.Step:

@@ -36,6 +36,10 @@ COMMANDS_PER_CALL_IN_LOOP_MAX = 32
 # Who has company, in a thread, waits for more of it, and lets the event loop have Python's lock: one call then carries
 # out more (ADR 16). A lone command does not wait.
 GATHER_S = 0.001
+# Whoever orders commands and is told of so many lets more of them gather, and looks again by itself (relay.GATHER_S):
+# it is told no more often than this. Telling takes a thread, which wants Python's lock from the loop.
+MANY_COMMANDS = 16
+TOLD_AGAIN_S = 0.02
 # Two seconds of work at 1,000 commands a second; whoever comes after that is better told to come again.
 WAITING_MAX = 2_048
 # Longer than the engine retries (execute.RETRY_S_MAX), so that a caller normally hears what became of it.
@@ -49,10 +53,11 @@ BATCH_SIZE = Histogram(
 
 
 class Batcher:
-    """`on_commit` is called after each call that wrote something, where that ran; it may not raise, nor wait."""
+    """`on_commit` is called after a call that wrote something, where that ran; it may not raise, nor wait."""
 
     def __init__(self, on_commit: Callable[[], None] = lambda: None) -> None:
         self.on_commit = on_commit
+        self._told_at = -TOLD_AGAIN_S
         self._waiting: deque[_Entry] = deque()
         self._lock = Lock()
         self._is_draining = False
@@ -156,7 +161,7 @@ class Batcher:
     ) -> Sequence[_Result]:
         is_again = False
         try:
-            if (outcomes := await execute_in_loop(submissions, self.on_commit)) is not None:
+            if (outcomes := await execute_in_loop(submissions, partial(self._tell, len(submissions)))) is not None:
                 return outcomes
         except CommitUnknown:
             is_again = True
@@ -174,6 +179,12 @@ class Batcher:
         with self._lock:
             are_many = len(self._waiting) > COMMANDS_PER_CALL_MAX
             return are_many or any(entry.loop is not loop for entry in self._waiting)
+
+    def _tell(self, commands: int) -> None:
+        now = time.monotonic()
+        if commands < MANY_COMMANDS or now >= self._told_at + TOLD_AGAIN_S:
+            self._told_at = now
+            self.on_commit()
 
     def _drain(self, interrupted: Sequence[_Entry] = ()) -> None:
         """`interrupted`: whose commands may have been executed by a loop that did not hear what became of them."""
@@ -204,7 +215,8 @@ class Batcher:
     def _execute(self, submissions: Sequence[Submission], *, is_again: bool = False) -> list[_Result]:
         """Return an outcome or an exception for each, whatever happens."""
         try:
-            return list(execute(submissions, may_be_written=is_again, on_commit=self.on_commit))
+            on_commit = partial(self._tell, len(submissions))
+            return list(execute(submissions, may_be_written=is_again, on_commit=on_commit))
         except LedgerError as error:  # the store is away or too contended: true for every one of them
             return [Rejected(error)] * len(submissions)
         except Exception as error:  # not swallowed: it reaches whoever waits

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from ledger.bus import relay
 from ledger.domain.commands import Deposit, Withdraw
 from ledger.engine import batching
-from ledger.engine.batching import Batcher
+from ledger.engine.batching import MANY_COMMANDS, Batcher
 from ledger.engine.submission import Accepted, Rejected
 from ledger.errors import Overloaded, StoreUnavailable
 from tests.api_world import new_id
 from tests.gate import Gate, take_a_thread
-from tests.ledger_world import history, new_account, rows, submission, table_sizes
+from tests.ledger_world import history, new_account, rows, scalar, submission, table_sizes
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -218,3 +219,33 @@ def test_the_relay_is_nudged_once_a_call_and_only_for_what_was_written(batcher: 
     batcher.submit_sync(submission(Deposit("nobody", ONE)))
     assert len(nudges) == 1
     assert rows("SELECT 1 FROM outbox WHERE events::text LIKE %s", f"%{account_id}%")
+
+
+def test_of_many_commands_at_a_time_the_relay_is_told_once_in_a_while(
+    batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nudges: list[None] = []
+    batcher.on_commit = lambda: nudges.append(None)
+    account_id = new_account()
+
+    async def together(count: int) -> None:
+        await asyncio.gather(*(batcher.submit(submission(Deposit(account_id, ONE))) for _ in range(count)))
+
+    for again_s, count, told in [
+        (3600, MANY_COMMANDS, 1),
+        (3600, MANY_COMMANDS, 0),
+        (3600, 1, 1),
+        (0, MANY_COMMANDS, 1),
+    ]:
+        monkeypatch.setattr(batching, "TOLD_AGAIN_S", again_s)
+        nudges.clear()
+        if told and count > 1:
+            batcher._told_at = float("-inf")  # not for a long time
+        asyncio.run(together(count))
+        assert len(nudges) == told, (again_s, count)
+    assert scalar("SELECT count(*) FROM outbox WHERE events::text LIKE %s", f"%{account_id}%") == 3 * MANY_COMMANDS + 2
+
+
+def test_what_nobody_was_told_of_is_looked_for_while_commands_gather() -> None:
+    assert MANY_COMMANDS >= relay.MANY_COMMANDS, "whoever is not told has been looked for"
+    assert relay.GATHER_S > batching.TOLD_AGAIN_S

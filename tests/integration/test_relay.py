@@ -151,6 +151,18 @@ async def test_a_relay_that_died_after_sequencing_is_replaced_by_the_next() -> N
         await stream_has(count)
 
 
+async def test_many_commands_are_followed_by_a_look_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "POLL_S", 3600)
+    monkeypatch.setattr(relay, "GATHER_S", 0.5)
+    account_id = new_account(0)
+    many = [submission(Deposit(account_id, Decimal(1))) for _ in range(relay.MANY_COMMANDS)]
+    await asyncio.to_thread(execute, many)
+    async with running_relay():
+        await stream_has(1 + relay.MANY_COMMANDS)
+        await asyncio.to_thread(execute, [submission(Deposit(account_id, Decimal(1)))])
+        await stream_has(2 + relay.MANY_COMMANDS)
+
+
 async def test_what_a_step_has_ordered_is_sent_before_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "COMMANDS_PER_STEP_MAX", 1)
     account_id, commands = new_account(), 20
