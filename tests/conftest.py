@@ -112,11 +112,13 @@ def django_db_setup(stack: Servers, django_test_environment: None) -> None:
 @pytest.fixture
 def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Access to all three databases; what the test commits stays."""
+    from asgiref.sync import SyncToAsync
     from django.db import connections
 
     with django_db_blocker.unblock():
-        # Fresh ones: the test before may have had the server end them.
+        # Fresh ones, here and in the thread of `sync_to_async`: the test before may have had the server end them.
         connections.close_all()
+        SyncToAsync.single_thread_executor.submit(connections.close_all).result()
         yield
         # Whoever waits for a job's process notes its end in the database, a moment after that end can be seen.
         for thread in threading.enumerate():

@@ -15,6 +15,7 @@ from ledger.engine import writing
 from ledger.engine.execute import execute
 from ledger.engine.plan import Plan
 from ledger.engine.submission import Accepted
+from ledger.engine.transaction import execute_in_one_transaction
 from ledger.engine.writing import STREAMED_FROM
 from ledger.errors import CommitUnknown
 from ledger.store import connection as store_connection
@@ -31,8 +32,9 @@ pytestmark = pytest.mark.usefixtures("database")
 Reads = list[list[str]]
 
 
-def long_call(source: str, target: str) -> list[Any]:
-    return execute([submission(Transfer(source, target, Decimal(1))) for _ in range(STREAMED_FROM + 100)])
+def long_call(source: str, target: str, call: Callable[..., Any] = execute) -> list[Any]:
+    found: list[Any] = call([submission(Transfer(source, target, Decimal(1))) for _ in range(STREAMED_FROM + 100)])
+    return found
 
 
 def test_a_long_call_is_one_transaction_and_answers_each_command(reads: Reads) -> None:
@@ -101,7 +103,7 @@ def test_a_stream_that_is_not_committed_leaves_nothing_and_its_connection_is_use
     with monkeypatch.context() as patch:
         patch.setattr(Plan, "add", falls_over)
         with pytest.raises(ZeroDivisionError):
-            long_call(ann, bob)
+            long_call(ann, bob, execute_in_one_transaction)  # `execute` would look for the culprit
     assert len(history(bob)) == 1
     deposit(bob)
     assert pool().get_stats().get("returns_bad", 0) == bad
