@@ -41,6 +41,12 @@ class LagWindow:
         with self._lock:
             self._samples.append((self._monotonic(), lag_ms))
 
+    def measured(self) -> Percentiles | None:
+        """Return the percentiles of the last minute; None when no batch became visible in it."""
+        percentiles = self.percentiles()
+        with self._lock:
+            return percentiles if self._samples else None
+
     def percentiles(self) -> Percentiles:
         with self._lock:
             now = self._monotonic()

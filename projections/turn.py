@@ -120,7 +120,7 @@ class Turn:
                 raise ChainBroken(f"the journal's head is at {head}, and it ends at {self.position}")
 
     def keep_up(self) -> None:
-        """What has to happen whatever arrives: help those behind, be heard from, compare with the journal.
+        """What has to happen whatever arrives: help those behind, be heard from, ask the journal, tell the lag.
 
         Raises: Superseded, ChainBroken, StoreUnavailable.
         """
@@ -134,6 +134,8 @@ class Turn:
             raise ChainBroken(
                 f"at position {self.position} the journal is not the history this read model was built on"
             )
+        if lag := self._lag.measured():
+            places.tell_lag(self._connection, self._live, lag)
         if not self._is_cleared:
             # Whatever stopped the turn before this one is mended. Not sooner, or an alarm would go on and off.
             for checkpoint in self._live:
