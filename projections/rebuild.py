@@ -1,7 +1,7 @@
 """Rebuild: make a projection's tables again from position 1, beside the live ones, and switch in one transaction.
 
 What is built survives an interruption: its checkpoint is in its schema, and the next call goes on from there.
-The switch holds the live checkpoint's row, so the projector waits for it, catches up the last events, and
+The switch keeps the projector out of the live tables and their checkpoint, catches up the last events, and
 renames; the old set is kept until it is dropped, and going back is the same switch the other way. A comparison holds
 it only until both sets have come to one position, and counts in a snapshot of that moment.
 """
@@ -169,6 +169,8 @@ def _tell(found: list[Difference], show: Show | None, require_equal: bool) -> No
 def _switch(connection: Connection, shadow: Shadow, checkpoint: Checkpoint, seen: Compared | None) -> Switched:
     projection = shadow.projection
     connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_S_MAX}s'")
+    # The tables before the checkpoint, as a batch of the projector: the other way round the two end in a deadlock.
+    Shadow(projection, LIVE).keep_writers_out(connection)
     level.hold(connection, projection)
     if seen and seen.revision != level.live_revision(connection, projection):
         raise RebuildError(

@@ -87,6 +87,11 @@ class Shadow:
             sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(self.schema), sql.Identifier(other.schema))
         )
 
+    def keep_writers_out(self, connection: Connection) -> None:
+        """Within a transaction: wait for whoever changes rows, and let readers go on."""
+        for table in self.projection.tables:
+            connection.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(self.table(table)))
+
     def move(self, connection: Connection, table: str, *, to: str) -> None:
         """Move one of the tables from this schema into another."""
         connection.execute(

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import threading
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import CommandError
 
 from projections import rebuild, selectors
@@ -27,10 +29,11 @@ from tests.read_world import (
     wait_until_applied,
 )
 from tests.rebuild_world import a_built_read_model, built, call
-from tests.servers import KILLED_AT, REPOSITORY
+from tests.servers import KILLED_AT, REPOSITORY, libpq
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores", "no_shadows")
+WAITS_FOR_ACCOUNTS = "SELECT count(*) FROM pg_locks WHERE relation = 'public.accounts'::regclass AND NOT granted"
 
 
 def test_a_rebuild_goes_live_while_commands_and_the_projector_go_on() -> None:
@@ -167,6 +170,18 @@ def test_a_switch_waits_for_a_long_query_and_does_not_block_others_behind_it(mon
     assert code == 1
     assert "never free" in printed
     assert call("accounts")[0] == 0
+    assert_read_model_is_right()
+
+
+def test_a_switch_waits_for_the_batch_under_way_before_it_holds_the_checkpoint() -> None:
+    """A batch changes rows and then moves the checkpoint: who holds that and waits for the rows is its deadlock."""
+    a_built_read_model()
+    with psycopg.connect(libpq(settings.READ_MODEL_URL)) as batch, process("rebuild_projection", "accounts") as switch:
+        batch.execute("UPDATE accounts SET version = version")
+        wait_for(lambda: read_model(WAITS_FOR_ACCOUNTS) == [(1,)], "a switch that waits for the batch")
+        batch.execute("SELECT 1 FROM checkpoints WHERE projection = 'accounts' FOR UPDATE NOWAIT")
+        batch.commit()
+        assert switch.wait(STOP_S_MAX) == 0
     assert_read_model_is_right()
 
 
