@@ -18,6 +18,7 @@ import structlog
 from projections.checkpoints import LOCK, REVISE
 from projections.connection import Connection
 from projections.projection import Batch, Projection, columns
+from projections.shadow import LIVE, Shadow
 from projections.source import Sequenced, read_at
 
 log = structlog.get_logger()
@@ -74,6 +75,8 @@ def apply_or_park(cursor: Cursor, projection: Projection, events: Sequence[Seque
 def retry(connection: Connection, projection: Projection) -> Retried:
     """Try a projection's parked events again, oldest first, in one transaction that its projector waits for."""
     with connection.transaction(), connection.cursor() as cursor:
+        # The tables before the checkpoint, as a batch of the projector: the other way round the two end in a deadlock.
+        Shadow(projection, LIVE).keep_writers_out(connection)
         cursor.execute(LOCK, (projection.name,))
         attempts = dict(cursor.execute(TAKE, (projection.name, RETRY_MAX)).fetchall())
         if attempts:

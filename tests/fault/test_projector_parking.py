@@ -8,7 +8,9 @@ from decimal import Decimal
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
 from chronicle.roles import Role
@@ -21,20 +23,24 @@ from projections.projection import Batch
 from tests.api_world import client_with, get, ok
 from tests.poison_world import a_history_with_poison, is_poison, parked, poisonous
 from tests.read_world import (
+    STOP_S_MAX,
     WRONG_BOOKS,
     assert_read_model_is_right,
     change_read_model,
     open_accounts,
     order_everything,
+    process,
     projector,
     random_commands,
     read_model,
     submit,
     wait_until_applied,
 )
+from tests.servers import libpq
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_stores")
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.mark.parametrize("projection", [transactions, accounts, activity])
@@ -71,6 +77,20 @@ def test_a_poisoned_event_parks_its_command_and_what_follows_on_its_account(
         assert parked(name) == []
     assert_read_model_is_right()
     assert call("show_projections") == 0
+
+
+def test_a_retry_waits_for_the_batch_under_way_before_it_holds_the_checkpoint() -> None:
+    """A batch changes rows and then moves the checkpoint: who holds that and waits for the rows is its deadlock."""
+    usd = a_history_with_poison()
+    with poisonous(accounts), projector():
+        wait_until_applied()
+    with psycopg.connect(libpq(settings.READ_MODEL_URL)) as batch, process("retry_parked", "accounts") as retrying:
+        batch.execute("UPDATE accounts SET version = version WHERE account_id = %s", (usd[0],))
+        wait_for(lambda: read_model(WAITING) == [(1,)], "a retry that waits for the batch")
+        batch.execute("SELECT 1 FROM checkpoints WHERE projection = 'accounts' FOR UPDATE NOWAIT")
+        batch.commit()
+        assert retrying.wait(STOP_S_MAX) == 0
+    assert_read_model_is_right()
 
 
 def test_what_follows_a_poisoned_event_parks_though_its_statements_are_made_already(
