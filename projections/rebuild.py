@@ -25,6 +25,12 @@ from projections.shadow import KEPT_BESIDE, LIVE, Shadow
 # The switch waits no longer for the tables, because whoever comes after it waits behind it; then it tries again.
 LOCK_WAIT_S_MAX = 1
 SWITCH_ATTEMPTS_MAX = 30
+# How late the projector is does not go with the tables: what is built of old events was not shown late.
+KEEP_LAG = """
+UPDATE public.checkpoints AS now SET lag_ms = before.lag_ms, lag_p50_ms = before.lag_p50_ms,
+    lag_p95_ms = before.lag_p95_ms, lag_p99_ms = before.lag_p99_ms, updated_at = before.updated_at
+FROM {} AS before WHERE now.projection = %s AND before.projection = now.projection
+"""
 
 Show = Callable[[Difference], None]
 
@@ -208,6 +214,7 @@ def _exchange_bookkeeping(connection: Connection, previous: Shadow, built: Shado
                 connection.execute(sql.SQL("DELETE FROM {} WHERE projection = %s").format(live), (name,))
             connection.execute(_copy(table, target, origin), (name,))
     connection.execute("UPDATE public.checkpoints SET revision = %s WHERE projection = %s", (revision + 1, name))
+    connection.execute(sql.SQL(KEEP_LAG).format(previous.table("checkpoints")), (name,))
 
 
 def _copy(table: str, target: sql.Composable, origin: sql.Composable) -> sql.Composed:
