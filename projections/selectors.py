@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from django.db import connections, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Subquery
+from django.db.models.functions import Least
 
 from ledger.domain.events import TECHNICAL_PREFIXES
 from projections.models import Account, Checkpoint, ParkedEvent, Transaction, Transfer
@@ -90,6 +91,20 @@ def checkpoint_position(projection: str) -> int:
     return Checkpoint.objects.filter(projection=projection).values_list("position", flat=True).first() or 0
 
 
+def taken_in(projection: str, account_id: str | None = None) -> int:
+    """Return the position up to which nothing is missing from a projection, or from what it has of one account.
+
+    What is parked has been passed by the checkpoint, and is not in the rows.
+    """
+    parked = ParkedEvent.objects.filter(projection=projection)
+    if account_id is not None:
+        parked = parked.filter(aggregate_id=account_id)
+    first = Subquery(parked.order_by("position").values("position")[:1])
+    # Of nothing and something, PostgreSQL's LEAST is the something.
+    found = Checkpoint.objects.filter(projection=projection).annotate(taken_in=Least(F("position"), first - 1))
+    return found.values_list("taken_in", flat=True).first() or 0
+
+
 def is_whole(projection: str) -> bool:
     """Return whether a projection has no parked events, which would change it below its checkpoint when retried."""
     return not ParkedEvent.objects.filter(projection=projection).exists()
@@ -107,7 +122,7 @@ def projections_at(*names: str) -> int:
 
 def account(account_id: str) -> Found[Account]:
     with snapshot("accounts"):
-        return Found(Account.objects.filter(account_id=account_id).first(), checkpoint_position("accounts"))
+        return Found(Account.objects.filter(account_id=account_id).first(), taken_in("accounts", account_id))
 
 
 def accounts(limit: int, after: str | None, **filters: str | None) -> Page[Account]:
@@ -129,12 +144,12 @@ def transactions(account_id: str, limit: int, after: int | None, *, is_newest_fi
     page = found.order_by(*(("account_id", "-position") if is_newest_first else ("-account_id", "position")))
     if after is not None:
         page = page.filter(**{"position__lt" if is_newest_first else "position__gt": after})
-    return _page(found, page, limit, "transactions")
+    return _page(found, page, limit, "transactions", account_id)
 
 
 def transfer(transfer_id: str) -> Found[Transfer]:
     with snapshot("transfers"):
-        return Found(Transfer.objects.filter(transfer_id=transfer_id).first(), checkpoint_position("transfers"))
+        return Found(Transfer.objects.filter(transfer_id=transfer_id).first(), taken_in("transfers"))
 
 
 def transfers(limit: int, after: int | None, account_id: str | None, **filters: str | None) -> Page[Transfer]:
@@ -175,6 +190,7 @@ def trial_balance(as_of: datetime | None) -> TrialBalance:
         return TrialBalance(lines, checkpoint_position("transactions"), is_whole("transactions"))
 
 
-def _page(found: QuerySet[Any], page: QuerySet[Any], limit: int, projection: str) -> Page[Any]:
+def _page(found: QuerySet[Any], page: QuerySet[Any], limit: int, projection: str,
+          account_id: str | None = None) -> Page[Any]:  # fmt: skip
     with snapshot(found.model._meta.db_table):
-        return Page(list(page[:limit]), found.count(), checkpoint_position(projection))
+        return Page(list(page[:limit]), found.count(), taken_in(projection, account_id))

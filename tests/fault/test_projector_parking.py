@@ -93,6 +93,24 @@ def test_a_retry_waits_for_the_batch_under_way_before_it_holds_the_checkpoint() 
     assert_read_model_is_right()
 
 
+def test_an_answer_does_not_claim_a_position_at_which_something_of_it_is_parked() -> None:
+    usd = a_history_with_poison()
+    with poisonous(accounts), projector():
+        wait_until_applied()
+    head = journal.head().position
+    client = client_with(Role.AUDITOR)
+    untouched = read_model("SELECT account_id FROM accounts EXCEPT SELECT aggregate_id FROM parked_events")[0][0]
+    # Its side of the poisoned transfer is parked, and nothing else of it.
+    ((waits,),) = read_model("SELECT min(position) FROM parked_events WHERE aggregate_id = %s", usd[1])
+    assert get(client, f"accounts/{usd[1]}")["Chronicle-Position"] == str(waits - 1)
+    assert get(client, f"accounts/{usd[1]}", min_position=waits - 1).status_code == 200
+    asked = get(client, f"accounts/{usd[1]}", min_position=head)
+    assert (asked.status_code, asked.json()["code"]) == (503, "not_yet")
+    assert get(client, f"accounts/{untouched}", min_position=head)["Chronicle-Position"] == str(head)
+    ((first,),) = read_model("SELECT min(position) FROM parked_events")
+    assert get(client, "accounts")["Chronicle-Position"] == str(first - 1), "of all accounts"
+
+
 def test_what_follows_a_poisoned_event_parks_though_its_statements_are_made_already(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
