@@ -3,7 +3,7 @@
 Three loops share one process. The sequencer gives positions (only the database fences it, so it goes on
 without NATS); the publisher copies the journal to the stream, and the tree keeper extends the Merkle tree
 behind it (both only read the journal, so they can be killed anywhere).
-A nudge after each commit wakes the sequencer; polling finds what a lost nudge left.
+A nudge after a commit wakes the sequencer; polling finds what a lost nudge left, and what nobody nudged for.
 """
 
 from __future__ import annotations
