@@ -2,7 +2,7 @@
 
 A token that was found good is believed for a few seconds without asking the database again, together with
 its user's roles, so that a stream of commands costs no query each. A revoked token or a lost role takes
-effect within that time in every process, and at once in the one that revoked it.
+effect within that time in every process, and at once in the one that revoked it, which Django's signals tell.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.dispatch import receiver
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
 from knox.models import AuthToken
@@ -45,11 +50,8 @@ class SignIn:
 
 _sign_ins: dict[str, SignIn] = {}
 _being_renewed: set[str] = set()
-
-
-def forget(digest: str) -> None:
-    """Stop believing a token at once, in this process."""
-    _sign_ins.pop(digest, None)
+_lock = Lock()
+_taken_back = 0  # how often; whoever asked before the last time does not remember what was found
 
 
 class TokenAuthentication(KnoxAuthentication):
@@ -59,18 +61,53 @@ class TokenAuthentication(KnoxAuthentication):
         digest = hash_token(token.decode())
         sign_in = _sign_ins.get(digest)
         if sign_in is None or digest in _being_renewed or sign_in.believed_until < time.monotonic():
+            # Both before asking: an answer may be long in coming, and is as old as its question.
+            believed_until, taken_back = time.monotonic() + BELIEVED_S, _taken_back
             try:
                 user, found = super().authenticate_credentials(token)
-                sign_in = SignIn(user, found, roles_of(user), time.monotonic() + BELIEVED_S)
+                sign_in = SignIn(user, found, roles_of(user), believed_until)
             except exceptions.AuthenticationFailed:
-                forget(digest)
+                with _lock:
+                    _sign_ins.pop(digest, None)
                 raise
             finally:
                 _being_renewed.discard(digest)
-            if len(_sign_ins) >= REMEMBERED_MAX:
-                _sign_ins.clear()
-            _sign_ins[digest] = sign_in
+            _remember(digest, sign_in, taken_back)
         return sign_in.user, sign_in
+
+
+def _remember(digest: str, sign_in: SignIn, taken_back: int) -> None:
+    with _lock:
+        if taken_back != _taken_back:
+            return
+        if len(_sign_ins) >= REMEMBERED_MAX:
+            _sign_ins.clear()
+        _sign_ins[digest] = sign_in
+
+
+def _forget(user_id: Any = None) -> None:
+    """Believe no token of a user any more, or of nobody at all, nor what a call is just finding out."""
+    global _taken_back
+    with _lock:
+        _taken_back += 1
+        for digest in [digest for digest, found in _sign_ins.items() if user_id in (None, found.user.pk)]:
+            del _sign_ins[digest]
+
+
+@receiver(post_delete, sender=AuthToken)
+def _forget_token(instance: AuthToken, using: str, **_: Any) -> None:
+    transaction.on_commit(partial(_forget, instance.user_id), using)
+
+
+@receiver(post_save, sender=User)
+def _forget_user(instance: User, using: str, **_: Any) -> None:
+    transaction.on_commit(partial(_forget, instance.pk), using)
+
+
+@receiver(m2m_changed, sender=User.groups.through)
+def _forget_roles(instance: Any, action: str, reverse: bool, using: str, **_: Any) -> None:
+    if action.startswith("post_"):
+        transaction.on_commit(partial(_forget, None if reverse else instance.pk), using)
 
 
 def believed(request: Any) -> SignIn | None:

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from chronicle.roles import roles_of
-from ledger.api.authentication import SignIn, TokenAuthentication, forget
+from ledger.api.authentication import SignIn, TokenAuthentication
 from ledger.api.base import ApiView, answer, in_thread
 from ledger.api.errors import InvalidCredentials, UnknownField
 from ledger.api.fields import TextField
@@ -113,6 +113,5 @@ def _sign_in(request: Any, credentials: dict[str, str]) -> dict[str, Any]:
 
 
 def _sign_out(request: Any, sign_in: SignIn) -> None:
-    forget(sign_in.token.digest)
     sign_in.token.delete()
     user_logged_out.send(sender=type(sign_in.user), request=request, user=sign_in.user)

@@ -3,7 +3,7 @@
 Three loops share one process. The sequencer gives positions (only the database fences it, so it goes on
 without NATS); the publisher copies the journal to the stream, and the tree keeper extends the Merkle tree
 behind it (both only read the journal, so they can be killed anywhere).
-A nudge after each commit wakes the sequencer; polling finds what a lost nudge left.
+A nudge after a commit wakes the sequencer; polling finds what a lost nudge left, and what nobody nudged for.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Relay:
     async def _sequence_for_ever(self) -> None:
         failures = 0
         while not self._stop.is_set():
+            was_nudged = self._nudged.is_set()
             self._nudged.clear()
             try:
                 step = await self._step()
@@ -90,8 +91,9 @@ class Relay:
             if step.drained_at is not None:
                 if step.commands >= MANY_COMMANDS:
                     await self._pause(GATHER_S)
-                # Once more without being told: of many commands not every call says so (batching.TOLD_AGAIN_S).
-                await _wait(self._nudged, GATHER_S if step.commands else POLL_S)
+                # Once more without being told: of many commands not every call says so (batching.TOLD_AGAIN_S). Also
+                # when a step before had what a nudge was about: that nudge is why the next call sent none.
+                await _wait(self._nudged, GATHER_S if step.commands or was_nudged else POLL_S)
         self._sequenced.set()
 
     async def _step(self) -> journal.Step:

@@ -16,7 +16,7 @@ import structlog
 
 from ledger.domain.commands import Command, FailTransfer, SettleTransfer
 from ledger.domain.errors import Conflict, LedgerError, TransferEnded
-from ledger.engine.execute import execute
+from ledger.engine.execute import DEFECTS_MAX, execute
 from ledger.engine.submission import Accepted, Outcome, Rejected, Submission
 from ledger.errors import Busy, InternalError, StoreUnavailable
 from ledger.store import sql
@@ -81,17 +81,32 @@ class ProcessManager:
 
         Raises: what kept a step from being tried. That is no refusal, and the transfer waits for the next pass.
         """
-        settled = execute([_settlement(transfer) for transfer in unfinished], on_commit=self._on_commit)
+        settled = self._execute([_settlement(transfer) for transfer in unfinished])
         failures = [
             _failure(transfer, outcome.error)
             for transfer, outcome in zip(unfinished, settled, strict=True)
             if isinstance(outcome, Rejected) and not _has_ended(outcome) and not _is_put_off(outcome)
         ]
-        failed = execute(failures, on_commit=self._on_commit) if failures else []
+        failed = self._execute(failures) if failures else []
         for outcome in (*settled, *failed):
             if isinstance(outcome, Rejected) and _is_put_off(outcome):
                 raise outcome.error
         assert all(_is_over(outcome) for outcome in failed), "a hold can always be released"
+
+    def _execute(self, steps: Sequence[Submission]) -> list[Outcome]:
+        """Execute steps. After so many defects the engine tries no more of a call: the rest is tried in smaller ones.
+
+        **Why** a page begins with what could not be ended: those behind it would never have their turn.
+        """
+        outcomes = execute(steps, on_commit=self._on_commit)
+        fallen = [index for index, outcome in enumerate(outcomes) if _is_defect(outcome)]
+        if len(fallen) > DEFECTS_MAX:
+            for start in range(0, len(fallen), DEFECTS_MAX):
+                again = fallen[start : start + DEFECTS_MAX]
+                tried = execute([steps[index] for index in again], on_commit=self._on_commit)
+                for index, outcome in zip(again, tried, strict=True):
+                    outcomes[index] = outcome
+        return outcomes
 
 
 def run_sagas(stop: threading.Event, on_commit: Callable[[], None]) -> None:
@@ -144,7 +159,11 @@ def _step(transfer: Started, name: str, command: Command) -> Submission:
 
 def _is_put_off(outcome: Rejected) -> bool:
     """Return whether nobody has decided: the store was away for a part of a call, or we failed at this one."""
-    return outcome.error.retryable or isinstance(outcome.error, InternalError)
+    return outcome.error.retryable or _is_defect(outcome)
+
+
+def _is_defect(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and isinstance(outcome.error, InternalError)
 
 
 def _has_ended(outcome: Rejected) -> bool:

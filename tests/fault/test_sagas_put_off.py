@@ -72,3 +72,27 @@ def test_a_transfer_at_which_the_engine_falls_over_keeps_none_of_the_others_from
     completed = rows("SELECT aggregate_id FROM events WHERE event_type = 'TransferCompleted'")
     assert {id_ for (id_,) in completed} == {f"transfer:{id_}" for id_ in (poison, *others)}
     assert_money_is_all_there()
+
+
+def test_many_such_transfers_keep_none_of_the_others_from_ending_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine takes no more than so many for the commands' own doing, and tries none after them."""
+    started()
+    poison = {str(submit(StartTransfer("ann", "bob", Decimal(1)))[0].command_id) for _ in range(engine.DEFECTS_MAX + 1)}
+    others = [str(submit(StartTransfer("ann", "bob", Decimal(1)))[0].command_id) for _ in range(12)]
+    order_everything()
+
+    def fall_over(submissions: Sequence[Submission], **options: Any) -> list[Outcome]:
+        if any(submission.correlation_id in poison for submission in submissions):
+            raise ZeroDivisionError("a defect")
+        return execute_in_one_transaction(submissions, **options)
+
+    manager = ProcessManager()
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "execute_in_one_transaction", fall_over)
+        with pytest.raises(InternalError):
+            manager.work()
+        assert unfinished() == len(poison)
+        completed = {id_ for (id_,) in rows("SELECT aggregate_id FROM events WHERE event_type = 'TransferCompleted'")}
+        assert completed >= {f"transfer:{id_}" for id_ in others}
+    assert manager.work() == len(poison)
+    assert_money_is_all_there()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ledger.bus import relay
-from ledger.bus.envelope import STREAM, decode, from_envelope
+from ledger.bus.envelope import NUDGE_SUBJECT, STREAM, decode, from_envelope
 from ledger.bus.jetstream import connected, ensure_stream
 from ledger.bus.publisher import ForeignStream
 from ledger.domain.commands import Deposit, Transfer
@@ -46,6 +46,8 @@ async def running_relay() -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
+        async with connected("test") as client:  # it may be waiting for a nudge
+            await client.publish(NUDGE_SUBJECT, b"")
         await asyncio.wait_for(task, DEADLINE_S)
 
 
@@ -161,6 +163,29 @@ async def test_many_commands_are_followed_by_a_look_that_nobody_asked_for(monkey
         await stream_has(1 + relay.MANY_COMMANDS)
         await asyncio.to_thread(execute, [submission(Deposit(account_id, Decimal(1)))])
         await stream_has(2 + relay.MANY_COMMANDS)
+
+
+async def test_whoever_tells_of_what_was_found_already_has_it_look_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a step took a command before its nudge came: of those right behind it, the batcher tells nobody."""
+    monkeypatch.setattr(relay, "POLL_S", 3600)
+    account_id, looks, original = new_account(0), list[journal.Step](), journal.sequence_in_loop
+
+    async def looked(*arguments: Any) -> journal.Step:
+        step = await original(*arguments)
+        looks.append(step)
+        if len(looks) == 3:
+            await asyncio.to_thread(execute, [submission(Deposit(account_id, Decimal(1)))])
+        return step
+
+    async def has_nothing_more_to_do() -> bool:
+        return len(looks) == 2
+
+    monkeypatch.setattr(journal, "sequence_in_loop", looked)
+    async with running_relay(), connected("test") as client:
+        await until(has_nothing_more_to_do, "a look that found nothing")
+        await client.publish(NUDGE_SUBJECT, b"")
+        await stream_has(2)
+    assert [step.commands for step in looks[:3]] == [1, 0, 0]
 
 
 async def test_what_a_step_has_ordered_is_sent_before_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
