@@ -65,7 +65,7 @@ class TrialBalanceLine:
 
 @dataclass(frozen=True, slots=True)
 class TrialBalance:
-    """`is_whole`: nothing up to `position` is left out of it, waiting for a person."""
+    """`position`: up to which nothing is missing. `is_whole`: nor is anything beyond it, waiting for a person."""
 
     lines: list[TrialBalanceLine]
     position: int
@@ -187,7 +187,7 @@ def trial_balance(as_of: datetime | None) -> TrialBalance:
     with snapshot("transactions"), connections[ALIAS].cursor() as cursor:
         cursor.execute(TRIAL_BALANCE, {"as_of": as_of, "outside": _OUTSIDE})
         lines = [TrialBalanceLine(row[0], row[1], int(row[2]), int(row[3])) for row in cursor.fetchall()]
-        return TrialBalance(lines, checkpoint_position("transactions"), is_whole("transactions"))
+        return TrialBalance(lines, taken_in("transactions"), is_whole("transactions"))
 
 
 def _page(found: QuerySet[Any], page: QuerySet[Any], limit: int, projection: str,

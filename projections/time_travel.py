@@ -19,7 +19,7 @@ from django.db import connections
 
 from ledger.store.history import backlog
 from projections import source
-from projections.selectors import ALIAS, checkpoint_position, is_whole, snapshot
+from projections.selectors import ALIAS, checkpoint_position, is_whole, snapshot, taken_in
 
 PROJECTION = "postings"
 # One statement serves every cut. A bound that is not given is a condition that a planner leaves out, where comparing
@@ -118,7 +118,7 @@ class Balance:
 class Books:
     """`balances`: of every account that money had moved on, or a page of them; the totals are always of all.
 
-    `position`: what the read model had applied when it answered. `at_position`: the highest that is in.
+    `position`: up to which nothing was missing from the read model. `at_position`: the highest that is in.
     """
 
     cut: Cut
@@ -196,7 +196,7 @@ class _Standing:
     """A cut against what the read model has applied."""
 
     cut: Cut
-    reached: int
+    complete_to: int
     at_position: int
     is_final: bool
 
@@ -209,7 +209,7 @@ class _Standing:
         return {prefix + name: value for name, value in bounds.items()}
 
     def books(self, totals: list[Total], balances: Sequence[Balance] = ()) -> Books:
-        return Books(self.cut, totals, list(balances), self.reached, self.at_position, self.is_final)
+        return Books(self.cut, totals, list(balances), self.complete_to, self.at_position, self.is_final)
 
 
 @contextmanager
@@ -219,7 +219,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
     ends = [_last_of_a_command(cut.position) for cut in cuts]
     with snapshot("postings"), connections[ALIAS].cursor() as cursor:
         reached = checkpoint_position(PROJECTION)
-        has_all = is_whole(PROJECTION)
+        has_all, complete_to = is_whole(PROJECTION), taken_in(PROJECTION)
         standings = []
         for cut, end in zip(cuts, ends, strict=True):
             has_position = cut.position is not None and cut.position <= reached
@@ -227,7 +227,7 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
                 cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
             )
             at_position = reached if end is None else min(end, reached)
-            standings.append(_Standing(cut, reached, at_position, has_all and (has_position or has_instant)))
+            standings.append(_Standing(cut, complete_to, at_position, has_all and (has_position or has_instant)))
         yield standings, cursor
 
 

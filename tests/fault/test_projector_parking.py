@@ -111,6 +111,20 @@ def test_an_answer_does_not_claim_a_position_at_which_something_of_it_is_parked(
     assert get(client, "accounts")["Chronicle-Position"] == str(first - 1), "of all accounts"
 
 
+@pytest.mark.parametrize(("projection", "path"), [(transactions, "trial-balance"), (postings, "books")])
+def test_the_books_do_not_claim_it_either(projection: Any, path: str) -> None:
+    a_history_with_poison()
+    client, head = client_with(Role.AUDITOR), journal.head().position
+    with poisonous(projection), projector():
+        wait_until_applied()
+    first = min(position for position, *_ in parked(projection.PROJECTION.name))
+    answer = get(client, path)
+    assert answer["Chronicle-Position"] == str(first - 1)
+    assert answer.json()["final"] is False
+    asked = get(client, path, min_position=head)
+    assert (asked.status_code, asked.json()["code"]) == (503, "not_yet")
+
+
 def test_what_follows_a_poisoned_event_parks_though_its_statements_are_made_already(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
