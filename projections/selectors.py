@@ -65,11 +65,10 @@ class TrialBalanceLine:
 
 @dataclass(frozen=True, slots=True)
 class TrialBalance:
-    """`position`: up to which nothing is missing. `is_whole`: nor is anything beyond it, waiting for a person."""
+    """`position`: up to which nothing is missing."""
 
     lines: list[TrialBalanceLine]
     position: int
-    is_whole: bool
 
 
 @contextmanager
@@ -103,11 +102,6 @@ def taken_in(projection: str, account_id: str | None = None) -> int:
     # Of nothing and something, PostgreSQL's LEAST is the something.
     found = Checkpoint.objects.filter(projection=projection).annotate(taken_in=Least(F("position"), first - 1))
     return found.values_list("taken_in", flat=True).first() or 0
-
-
-def is_whole(projection: str) -> bool:
-    """Return whether a projection has no parked events, which would change it below its checkpoint when retried."""
-    return not ParkedEvent.objects.filter(projection=projection).exists()
 
 
 def checkpoints() -> list[Checkpoint]:
@@ -187,7 +181,7 @@ def trial_balance(as_of: datetime | None) -> TrialBalance:
     with snapshot("transactions"), connections[ALIAS].cursor() as cursor:
         cursor.execute(TRIAL_BALANCE, {"as_of": as_of, "outside": _OUTSIDE})
         lines = [TrialBalanceLine(row[0], row[1], int(row[2]), int(row[3])) for row in cursor.fetchall()]
-        return TrialBalance(lines, taken_in("transactions"), is_whole("transactions"))
+        return TrialBalance(lines, taken_in("transactions"))
 
 
 def _page(found: QuerySet[Any], page: QuerySet[Any], limit: int, projection: str,

@@ -19,7 +19,7 @@ from django.db import connections
 
 from ledger.store.history import backlog
 from projections import source
-from projections.selectors import ALIAS, checkpoint_position, is_whole, snapshot, taken_in
+from projections.selectors import ALIAS, checkpoint_position, snapshot, taken_in
 
 PROJECTION = "postings"
 # One statement serves every cut. A bound that is not given is a condition that a planner leaves out, where comparing
@@ -219,15 +219,14 @@ def _reading(*cuts: Cut) -> Iterator[tuple[list[_Standing], Any]]:
     ends = [_last_of_a_command(cut.position) for cut in cuts]
     with snapshot("postings"), connections[ALIAS].cursor() as cursor:
         reached = checkpoint_position(PROJECTION)
-        has_all, complete_to = is_whole(PROJECTION), taken_in(PROJECTION)
+        complete_to = taken_in(PROJECTION)
+        has_head = complete_to >= waiting.head_position
         standings = []
         for cut, end in zip(cuts, ends, strict=True):
-            has_position = cut.position is not None and cut.position <= reached
-            has_instant = (
-                cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and reached >= waiting.head_position
-            )
+            has_position = cut.position is not None and cut.position <= complete_to
+            has_instant = cut.recorded_at is not None and waiting.is_settled(cut.recorded_at) and has_head
             at_position = reached if end is None else min(end, reached)
-            standings.append(_Standing(cut, complete_to, at_position, has_all and (has_position or has_instant)))
+            standings.append(_Standing(cut, complete_to, at_position, has_position or has_instant))
         yield standings, cursor
 
 

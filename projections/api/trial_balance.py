@@ -41,7 +41,7 @@ class TrialBalanceView(ApiView):
             "position": found.position,
             "currencies": [_json(line) for line in found.lines],
             "balanced": all(line.difference_minor == 0 for line in found.lines),
-            "final": is_settled and found.is_whole and found.position >= head,
+            "final": is_settled and found.position >= head,
         }
         return answer(body, position=found.position)
 
