@@ -80,12 +80,18 @@ def test_the_state_and_the_steps_of_a_transfer_are_readable(operator: Client) ->
     assert_books_are_right()
 
 
-def test_a_transfer_that_its_target_refuses_shows_why_and_gives_the_money_back(operator: Client) -> None:
+def refused(operator: Client) -> tuple[str, str]:
+    """Start a transfer, have its target refuse it, and return its source and its id."""
     source, target = open_account(operator, "100.00"), open_account(operator)
     transfer_id = start(operator, source, target)
     ok(post(operator, "freeze-account", {"account_id": target}), 201)
     order_everything()
     ProcessManager().work()
+    return source, transfer_id
+
+
+def test_a_transfer_that_its_target_refuses_shows_why_and_gives_the_money_back(operator: Client) -> None:
+    source, transfer_id = refused(operator)
     failed = seen(operator, transfer_id)
     assert (failed["status"], failed["moved"]) == ("failed", "0.00")
     assert types(failed) == ["TransferStarted", "FundsHeld", "HoldReleased", "TransferFailed"]
@@ -168,11 +174,7 @@ def test_a_transfer_in_steps_is_reversed_by_the_id_that_its_start_was_answered_w
 
 
 def test_a_transfer_in_steps_that_failed_has_nothing_to_reverse(operator: Client) -> None:
-    source, target = open_account(operator, "100.00"), open_account(operator)
-    transfer_id = start(operator, source, target)
-    ok(post(operator, "freeze-account", {"account_id": target}), 201)
-    order_everything()
-    ProcessManager().work()
+    _, transfer_id = refused(operator)
     (event_id,) = (e["event_id"] for e in seen(operator, transfer_id)["events"] if e["type"] == "TransferFailed")
     for named in ({"command_id": transfer_id}, {"event_id": event_id}):
         problem(post(operator, "reverse", {**named, "reason": "mistaken"}), 400, "nothing_to_reverse")
